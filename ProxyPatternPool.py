@@ -1,0 +1,2445 @@
+"""Share a few expensive things, database connections first of all, among many threads.
+
+`Pool` keeps such things and lends each to one holder at a time. `Proxy` stands in for a thing that
+does not exist yet, so that modules may import it before the application has built it.
+
+Example:
+    ```python
+    import sqlite3
+    import ProxyPatternPool as ppp
+
+    db = ppp.Proxy()  # modules import this, now
+
+    # later, once the configuration is known: at most 4 connections, each thread its own
+    db._set_pool(max_size=4, closer=sqlite3.Connection.close)
+    db._set_fun(lambda n: sqlite3.connect(":memory:", check_same_thread=False))
+
+    assert db.execute("SELECT 1 + 1").fetchone() == (2,)
+    db._ret_obj()  # this thread is done: the connection goes back to the pool
+    ```
+"""
+
+from __future__ import annotations
+
+import atexit
+import enum
+import functools
+import logging
+import math
+import operator
+import os
+import random
+import sys
+import threading
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+__all__ = [
+    "FunHook",
+    "HealthHook",
+    "PPPException",
+    "Pool",
+    "PoolException",
+    "PoolHook",
+    "Proxy",
+    "ProxyException",
+    "ProxyUnset",
+    "StatsHook",
+    "TimeOut",
+    "TooManyRequests",
+    "TraceHook",
+]
+__version__ = "12.0.0"
+
+log = logging.getLogger("ppp")
+
+T = TypeVar("T")
+
+FunHook = Callable[[int], T]
+PoolHook = Callable[[T], object]
+TraceHook = Callable[[T], str]
+StatsHook = Callable[[T], dict[str, Any]]
+HealthHook = Callable[[T], bool]
+
+
+class PPPException(Exception):
+    """Root of the errors of this library."""
+
+
+class PoolException(PPPException):
+    """A pool was misused, or has been shut down."""
+
+
+class TimeOut(PoolException):
+    """No object became free within the time."""
+
+
+class TooManyRequests(TimeOut):
+    """As many threads as `max_waiting` allows wait already."""
+
+
+class ProxyException(PPPException):
+    """A proxy was misused, or could not make its object."""
+
+
+class ProxyUnset(ProxyException, AttributeError):
+    """A proxy was used before it was given an object or a function."""
+
+
+#
+# The parts that a pool is made of
+#
+
+
+class _Place(enum.Enum):
+    """Where a record is: in exactly one of these places. All but the last two hold a token."""
+
+    TOKEN = "a token without an object"
+    MAKING = "its object is being made"
+    LENT = "with its holder"
+    HELD = "with the pool itself: examined, or on its way in or out"
+    DOOMED = "to be destroyed"
+    CLOSING = "being destroyed"
+    IDLE = "available"
+    GONE = "not of the pool, or no more"
+
+
+_TOKEN, _MAKING, _LENT, _HELD, _DOOMED, _CLOSING, _IDLE, _GONE = _Place
+_USING = (_LENT, _HELD)
+_EPOCH = time.time() - time.monotonic()
+
+
+class _LazyFields:
+    """The `__dataclass_fields__` of a class, on demand: to import `dataclasses` takes longer than all else."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        import dataclasses
+
+        model: Any = dataclasses.make_dataclass("UseInfo", ("uses", "last_get", "last_ret"))
+        return model.__dataclass_fields__
+
+
+class _Use:
+    """The record of one object of a pool; also a dataclass of `uses`, `last_get` and `last_ret`.
+
+    Idle records are linked, from the least (`newer` of the root) to the most recently used one (`older`
+    of the root). One that is examined in between keeps its rank.
+
+    Attributes:
+        uses: How often the object was lent. It also tells one lending of the object from the next.
+        last_get: When it was last lent, seconds, comparable with the pool's `_now()`.
+        last_ret: When it was last returned, likewise.
+    """
+
+    __dataclass_fields__ = _LazyFields()
+    __slots__ = (
+        "asked",
+        "back",
+        "expires",
+        "fresh_until",
+        "got",
+        "hook",
+        "key",
+        "newer",
+        "number",
+        "obj",
+        "older",
+        "overdue",
+        "place",
+        "uses",
+    )
+
+    def __init__(self, uses: int = 0, last_get: float = 0.0, last_ret: float = 0.0) -> None:
+        self.place = _GONE
+        self.obj: Any = None
+        self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
+        self.number = 0  # given to fun
+        self.uses = uses
+        self.got = last_get - _EPOCH
+        self.back = last_ret - _EPOCH
+        self.expires = math.inf  # the end of its lifetime; -inf once drained
+        self.fresh_until = math.inf  # before that, an idle object may be lent unseen
+        self.hook = ""  # the last one begun
+        self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
+        self.overdue = False  # whether its holder was warned about
+        self.older: Any = None
+        self.newer: Any = None
+
+    @property
+    def last_get(self) -> float:
+        return self.got + _EPOCH
+
+    @last_get.setter
+    def last_get(self, value: float) -> None:
+        self.got = value - _EPOCH
+
+    @property
+    def last_ret(self) -> float:
+        return self.back + _EPOCH
+
+    @last_ret.setter
+    def last_ret(self, value: float) -> None:
+        self.back = value - _EPOCH
+
+
+class _Waiter:
+    """A thread that waits for its turn, and its gift: an object's record, or its own blank with a token."""
+
+    __slots__ = ("blank", "gift", "signal")
+
+    def __init__(self, blank: _Use) -> None:
+        self.blank = blank
+        self.gift: _Use | None = None
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+
+_CLOSED = _Use()  # the gift to a waiter whose pool was shut down
+
+
+class _Gate(threading.BoundedSemaphore):
+    """The tokens of a pool, served in order of arrival.
+
+    It shares the lock of its pool, so that a token and its object change hands together. A token
+    that comes free is handed to the oldest waiter, hence nobody can take it meanwhile.
+    """
+
+    _value: int
+    _initial_value: int
+
+    def __init__(self, value: int, lock: Any) -> None:
+        super().__init__(value)
+        self._lock = lock
+        self._waiters: deque[_Waiter] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take a token.
+
+        Args:
+            blocking: Whether to wait for one.
+            timeout: Seconds to wait, `None` for ever.
+
+        Returns:
+            Whether a token was taken.
+        """
+        waiter = _Waiter(_Use())
+        with self._lock:
+            if self._value > 0:
+                self._value -= 1
+                return True
+            if not blocking or (timeout is not None and timeout <= 0):
+                return False
+            self._waiters.append(waiter)
+        try:
+            return self._wait(waiter, timeout) is waiter.blank
+        except BaseException:
+            _insist(self._leave, waiter)
+            raise
+
+    __enter__ = acquire
+
+    def release(self, n: int = 1) -> None:
+        """Give tokens back.
+
+        Args:
+            n: How many.
+
+        Raises:
+            ValueError: More were given back than taken.
+        """
+        for _ in range(n):
+            with self._lock:
+                if self._value >= self._initial_value:
+                    raise ValueError("Semaphore released too many times")
+                self._free(_Use())
+
+    def _wait(self, waiter: _Waiter, timeout: float | None) -> _Use | None:
+        """Wait for one's turn: the gift, or `None` after leaving the queue when the time is over."""
+        lock = self._lock
+        # who holds the lock himself must let go of it, for the others to give anything back
+        saved = lock._release_save() if lock._is_owned() else None
+        try:
+            waiter.signal.acquire(True, -1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        finally:
+            if saved is not None:
+                lock._acquire_restore(saved)
+        with lock:
+            if waiter.gift is None:
+                self._waiters.remove(waiter)
+            return waiter.gift
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Leave the queue after an interruption; a token that came meanwhile goes to the next."""
+        with self._lock:
+            if waiter.blank.place is _TOKEN:
+                self._free(waiter.blank)
+            elif waiter.gift is None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _free(self, use: _Use | None) -> None:
+        """With the lock held, all or nothing: take a record's token back, and serve the oldest waiter."""
+        if use is not None:
+            use.place = _GONE
+            self._value += 1
+        if self._value > 0 and self._waiters:
+            waiter = self._waiters[0]
+            del self._waiters[0]
+            self._value -= 1
+            waiter.gift = waiter.blank
+            waiter.gift.place = _TOKEN
+            waiter.signal.release()
+
+
+class _Objects(Collection[Any]):
+    """The objects of a pool which are in some places, by identity: a live view."""
+
+    def __init__(self, pool: Pool[Any], *places: _Place) -> None:
+        self._pool = pool
+        self._places = places
+
+    def __contains__(self, obj: object) -> bool:
+        use = self._pool._objects.get(id(obj))
+        return use is not None and use.place in self._places
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([use.obj for use in self._pool._records() if use.place in self._places])
+
+    def __len__(self) -> int:
+        return sum(use.place in self._places for use in self._pool._records())
+
+
+class _Uses(Mapping[Any, _Use]):
+    """From the objects of a pool to their records, by identity: a live view."""
+
+    def __init__(self, pool: Pool[Any]) -> None:
+        self._pool = pool
+
+    def __getitem__(self, obj: Any) -> _Use:
+        return self._pool._objects[id(obj)]
+
+    def __contains__(self, obj: object) -> bool:
+        return id(obj) in self._pool._objects
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([use.obj for use in self._pool._records()])
+
+    def __len__(self) -> int:
+        return len(self._pool._objects)
+
+
+class _Lending(Generic[T]):
+    """One lending of an object, ended once however often its end is asked for."""
+
+    __slots__ = ("pool", "stamp", "timeout", "use")
+
+    pool: Pool[T]
+    timeout: float | None
+    use: _Use | None
+    stamp: int
+
+    def __enter__(self) -> T:
+        if self.use is not None:
+            raise PoolException(f"{self.pool._label}: this obj() is in use already")
+        self.use = use = self.pool._checkout(self.timeout)
+        self.stamp = use.uses
+        return cast(T, use.obj)
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
+        use = self.use
+        if use is None:
+            return
+        if kind is not None and issubclass(kind, self.pool._invalidate_on):
+            self.pool._invalidate(use, self.stamp)
+        else:
+            self.pool._checkin(use, self.stamp)
+        self.use = None
+
+    def invalidate(self) -> None:
+        """End it by destroying the object."""
+        if self.use is not None:
+            self.pool._invalidate(self.use, self.stamp)
+            self.use = None
+
+    def end(self) -> None:
+        """See that it has ended; safe to repeat."""
+        if self.use is not None:
+            self.pool._give_back(self.use, self.stamp)
+            self.use = None
+
+
+class _Lease(_Lending[T]):
+    """A lending that ends by itself when it is forgotten, as when `__exit__` was interrupted at its entry."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if self.use is not None:
+            _insist(self.end)
+
+
+def _lending(kind: type[_Lending[T]], pool: Pool[T], timeout: float | None) -> _Lending[T]:
+    lending = kind()
+    lending.pool = pool
+    lending.timeout = timeout
+    lending.use = None
+    return lending
+
+
+def _insist(step: Callable[..., object], *args: object) -> None:
+    """Do a step of cleaning up that can be repeated, however often it is interrupted."""
+    while True:
+        try:
+            step(*args)
+            return
+        except BaseException as interruption:  # what matters is raised by our caller
+            log.debug("interrupted while cleaning up: %r", interruption)
+
+
+def _caller() -> tuple[str, str, int]:
+    """The thread, and the file and line of the program which called this module."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename == _caller.__code__.co_filename and frame.f_back is not None:
+        frame = frame.f_back
+    return threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
+
+
+def _check_number(name: str, value: Any, least: float = 0, whole: bool = False) -> None:
+    """Refuse what is no number, not a number, or too small."""
+    kind = int if whole else (int, float)
+    if not isinstance(value, kind) or not value >= least:
+        what = "a whole number" if whole else "a number"
+        raise PoolException(f"{name} must be {what} of at least {least}, not {value!r}")
+
+
+# what stats() shows of a pool's attributes as they are
+_REPORTED = tuple(
+    """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
+    max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout nborrows
+    nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts wait_time
+    use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()  # noqa: SIM905
+)
+
+
+class Pool(Generic[T]):
+    """A thread-safe pool of anything, made on demand.
+
+    The pool's rules:
+
+    - An object is in exactly one place, the `place` of its record: idle, lent, held by the pool
+      itself (examined, on its way in or out), doomed, closing; then it is gone.
+    - A token of the gate is held by each object which is not idle, for each object which is being
+      made, and by nobody else. It goes back only when the object is idle again or its closer has
+      ended. Hence alive + being made <= `max_size`, and idle objects <= free tokens.
+    - The lock guards the places, the containers, the tokens and the counters. It is never held while somebody
+      else's code runs: `fun`, hooks, `str`, logging. We decide under the lock and act after it.
+    - **A transition calls nothing.** CPython takes signals, injected exceptions and (but for free
+      threading) other threads only at calls, at the entry of a function and when jumping back. So a
+      change of state, written without calls, or with one call into C as its last act,
+      cannot be cut in two, and a signal handler or a finalizer finds the pool consistent.
+    - Reserve, then work: what is being made is counted before `fun` runs, and taken back if it fails.
+    - The verdict on an examined object comes before it is available.
+    - Whoever is interrupted with an object in hand gives it up for destruction. Doomed objects that
+      nobody closes for that reason are closed by whoever comes next.
+    - A lending is known by its record and `uses`, so that its end can be repeated safely.
+    - Waiters are served in order of arrival: what comes free is handed to the oldest one.
+    - `_clock` is the only source of time for decisions; the wall clock only shows in `started` and `now`.
+    - The housekeeper holds its pool weakly.
+
+    Args:
+        fun: Makes an object, called with the creation number: 0, 1, 2… over successful creations.
+        max_size: Most objects alive at once; 0 or `None`: no limit.
+        min_size: Objects kept alive.
+        timeout: Default for `get`, seconds; `None` waits for ever. Only a bounded pool waits.
+        max_use: Uses after which an object is destroyed on return; 0: never.
+        max_avail_delay: Seconds after which an idle object is destroyed, while more than `min_size`
+            live; 0: never.
+        max_using_delay: Seconds after which a warning is logged about an object held; 0: the kill delay.
+        max_using_delay_kill: Seconds after which an object held is taken away and destroyed; 0: never.
+        health_freq: Health checks run every that many rounds.
+        delay: Seconds between housekeeping rounds; 0: half the smallest of the idle and warn delays and the
+            lifetime, else 60 with a health hook, else no housekeeper.
+        opener: Hook called with an object when it was made.
+        getter: Hook called when it is lent.
+        retter: Hook called when it is returned.
+        closer: Hook called when it is destroyed.
+        health: Says whether an idle object is still good.
+        stats: Describes an object, a JSON-able dict for `stats()`.
+        tracer: Describes an object, a short text for messages.
+        log_level: Given to `log.setLevel`.
+        name: Text for messages, the thread's name and `stats()`; default `pool-<id>`.
+        max_lifetime: Seconds since its creation after which an object is destroyed instead of lent or kept,
+            less a random 0 to 5 %; never while in use; 0: never. (HikariCP's maxLifetime.)
+        check_after_idle: Seconds of idleness after which `health` examines an object before it is
+            lent; 0.0: always; `None`: never. (psycopg_pool's check, with HikariCP's bypass window.)
+        reset: Hook called on return after `retter`; if it raises, the object is destroyed.
+        invalidate_on: Exception classes that, leaving `with pool.obj()`, destroy the object.
+        max_waiting: With that many waiting, `get` raises `TooManyRequests` at once; 0: no limit.
+            (psycopg_pool's max_waiting.)
+
+    Raises:
+        PoolException: A parameter makes no sense; the text names it and its value.
+    """
+
+    UseInfo = _Use
+
+    _clock: Callable[[], float] = time.monotonic
+
+    def __init__(
+        self,
+        fun: FunHook[T],
+        max_size: int | None = 0,
+        min_size: int = 1,
+        timeout: float | None = None,
+        max_use: int = 0,
+        max_avail_delay: float = 0.0,
+        max_using_delay: float = 0.0,
+        max_using_delay_kill: float = 0.0,
+        health_freq: int = 1,
+        delay: float = 0.0,
+        opener: PoolHook[T] | None = None,
+        getter: PoolHook[T] | None = None,
+        retter: PoolHook[T] | None = None,
+        closer: PoolHook[T] | None = None,
+        health: HealthHook[T] | None = None,
+        stats: StatsHook[T] | None = None,
+        tracer: TraceHook[T] | None = None,
+        log_level: int | str | None = None,
+        *,
+        name: str | None = None,
+        max_lifetime: float = 0.0,
+        check_after_idle: float | None = None,
+        reset: PoolHook[T] | None = None,
+        invalidate_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        max_waiting: int = 0,
+    ) -> None:
+        parameters = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self._shutdown = True  # until all is well
+        self._configure(**parameters)
+        self._reset_state()
+        try:
+            if self._ahead:
+                self._fill()
+                self._start_housekeeper()
+        except BaseException:
+            _insist(self.shutdown)
+            raise
+
+    def _configure(self, **parameters: Any) -> None:
+        """Check the parameters, then take them over."""
+        p = self._parameters = parameters
+        if not callable(p["fun"]):
+            raise PoolException(f"fun must be callable, not {p['fun']!r}")
+        for name in ("opener", "getter", "retter", "closer", "health", "stats", "tracer", "reset"):
+            if p[name] is not None and not callable(p[name]):
+                raise PoolException(f"{name} must be callable, not {p[name]!r}")
+        _check_number("max_size", p["max_size"] or 0, whole=True)
+        for name in ("min_size", "max_use", "max_waiting"):
+            _check_number(name, p[name], whole=True)
+        _check_number("health_freq", p["health_freq"], least=1, whole=True)
+        for name in ("max_avail_delay", "max_using_delay", "max_using_delay_kill", "delay", "max_lifetime"):
+            _check_number(name, p[name])
+        for name in ("timeout", "check_after_idle"):
+            if p[name] is not None:
+                _check_number(name, p[name])
+        if p["check_after_idle"] is not None and p["health"] is None:
+            raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
+        if p["name"] is not None and not isinstance(p["name"], str):
+            raise PoolException(f"name must be a text, not {p['name']!r}")
+        try:
+            issubclass(Exception, p["invalidate_on"])
+        except TypeError:
+            raise PoolException(
+                f"invalidate_on must be exception classes, not {p['invalidate_on']!r}"
+            ) from None
+        if p["log_level"] is not None:
+            try:
+                log.setLevel(p["log_level"])
+            except (TypeError, ValueError) as exc:
+                raise PoolException(f"log_level must be a level, not {p['log_level']!r}") from exc
+
+        self._id = _registry.number()
+        self._name: str = p["name"] if p["name"] is not None else f"pool-{self._id}"
+        self._label = f"pool {self._name!r}"
+        self._debug = log.isEnabledFor(logging.DEBUG)
+        self._fun: FunHook[T] = p["fun"]
+        self._max_size: int | None = p["max_size"]
+        self._min_size = self._cut_min_size(p["min_size"], p["max_size"])
+        self._timeout: float | None = p["timeout"]
+        self._max_use: int = p["max_use"]
+        self._max_avail_delay: float = p["max_avail_delay"]
+        self._max_using_delay_kill: float = p["max_using_delay_kill"]
+        self._max_using_delay_warn: float = p["max_using_delay"] or self._max_using_delay_kill
+        if 0 < self._max_using_delay_kill < self._max_using_delay_warn:
+            log.warning(
+                "%s: inconsistent max_using_delay %s above max_using_delay_kill %s",
+                self._label,
+                self._max_using_delay_warn,
+                self._max_using_delay_kill,
+            )
+        self._max_lifetime: float = p["max_lifetime"]
+        self._check_after_idle: float | None = p["check_after_idle"]
+        self._max_waiting: int = p["max_waiting"]
+        self._invalidate_on: Any = p["invalidate_on"]
+        self._health_freq: int = p["health_freq"]
+        self._opener: PoolHook[T] | None = p["opener"]
+        self._getter: PoolHook[T] | None = p["getter"]
+        self._retter: PoolHook[T] | None = p["retter"]
+        self._reset: PoolHook[T] | None = p["reset"]
+        self._closer: PoolHook[T] | None = p["closer"]
+        self._health: HealthHook[T] | None = p["health"]
+        self._stats: StatsHook[T] | None = p["stats"]
+        self._tracer: TraceHook[T] | None = p["tracer"]
+        # what the short ways of get and ret need to know
+        self._attended = self._getter is not None or self._max_using_delay_warn > 0
+        self._hooked_ret = self._retter is not None or self._reset is not None
+
+        self._delay: float = p["delay"]
+        delays = [d for d in (self._max_avail_delay, self._max_using_delay_warn, self._max_lifetime) if d > 0]
+        if self._delay == 0:
+            self._delay = min(delays) / 2 if delays else 60.0 if self._health is not None else 0.0
+        # the first process of "flask --debug" serves nothing
+        self._ahead = not (
+            os.environ.get("PPP_WERKZEUG_WORKAROUND") and os.environ.get("WERKZEUG_RUN_MAIN") != "true"
+        )
+        if not self._ahead:
+            log.warning(
+                "%s: PPP_WERKZEUG_WORKAROUND: no housekeeper and no object ahead in this process", self._label
+            )
+
+    def _reset_state(self) -> None:
+        """Begin as an empty pool: when built, unpickled, or in the child of a fork."""
+        self._lock: Any = threading.RLock()
+        self._gate = _Gate(self._max_size or sys.maxsize, self._lock)
+        self._sem: _Gate | None = self._gate if self._max_size else None
+        self._objects: dict[int, _Use] = {}  # all alive, by identity
+        self._making: dict[int, _Use] = {}  # by creation number
+        self._doomed: dict[int, _Use] = {}  # doomed or closing, by identity
+        self._spare_numbers: dict[int, None] = {}  # of failed creations
+        self._next_number = 0
+        self._idle = _Use()  # the root of the idle ones, itself no object
+        self._idle.older = self._idle.newer = self._idle
+        self._housekeeper: threading.Thread | None = None
+        self._wake = threading.Event()  # for the housekeeper: fill, or end
+        self._all_back = threading.Event()  # for a shutdown that waits for lent objects
+        self._fill_after = -math.inf  # while creations fail, returns do not try before that time
+        self._begin = self._hk_begin = self._clock()
+        self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
+        self._nobjs = self._nuses = self._ncreating = self._ncreated = self._nhealth = self._bad_health = 0
+        self._nborrows = self._nreturns = self._nkilled = self._nrecycled = self._nwornout = (
+            self._ndestroys
+        ) = 0
+        self._hc_rounds = self._hc_errors = self._hk_rounds = self._hk_errors = 0
+        self._nwaits = self._ntimeouts = self._nexpired = self._ninvalidated = self._nreset_errors = (
+            self._nchecks
+        ) = 0
+        self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
+        self._shutdown = False
+        _registry.pools[self._id] = self
+
+    # What users call
+
+    def get(self, timeout: float | None = None) -> T:
+        """Borrow an object, made if there is none idle and the limit allows it.
+
+        Args:
+            timeout: Seconds to wait for one; 0: do not wait; `None`: the pool's own `timeout`.
+
+        Returns:
+            The object, the caller's until `ret`.
+
+        Raises:
+            TimeOut: There was none in time.
+            TooManyRequests: `max_waiting` threads wait already.
+            PoolException: The pool is shutting down, or `timeout` makes no sense.
+            Exception: What `fun` raised.
+        """
+        return cast(T, self._checkout(timeout).obj)
+
+    def ret(self, obj: T) -> None:
+        """Return an object, whatever hooks do; if it is not lent, log a warning and do nothing else.
+
+        Args:
+            obj: What `get` gave.
+        """
+        use = self._objects.get(id(obj))
+        if use is None:
+            self._unexpected(obj)
+        else:
+            self._checkin(use, use.uses)
+
+    def obj(self, timeout: float | None = None) -> AbstractContextManager[T]:
+        """Borrow an object for a `with` block, and return it whatever happens there.
+
+        Args:
+            timeout: As for `get`.
+
+        Returns:
+            A context manager which gives the object.
+        """
+        # written out, since this is the short way
+        lending: _Lease[T] = _Lease()
+        lending.pool = self
+        lending.timeout = timeout
+        lending.use = None
+        return lending
+
+    def invalidate(self, obj: T) -> None:
+        """Destroy a lent object, say a broken connection, instead of returning it.
+
+        Args:
+            obj: What `get` gave. If it is not lent, log a warning and do nothing else.
+        """
+        use = self._objects.get(id(obj))
+        if use is None:
+            self._unexpected(obj)
+        else:
+            self._invalidate(use, use.uses)
+
+    def drain(self) -> None:
+        """Replace all objects: close the idle ones now and the others when they return, then fill anew."""
+        with self._lock:
+            records = [*self._objects.values(), *self._making.values()]
+        for use in records:
+            use.expires = -math.inf
+        self._evict(lambda use: use.place is _IDLE and use.expires < 0, records=records)
+        self._refill()
+
+    def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
+        """Change the limits at once; lent objects are left alone, a surplus goes as they return.
+
+        Args:
+            min_size: Objects kept alive; `None`: as it is.
+            max_size: Most objects alive at once; `None`: as it is.
+
+        Raises:
+            PoolException: A size makes no sense, or the pool has no limit and would get one or the reverse.
+        """
+        if min_size is not None:
+            _check_number("min_size", min_size, whole=True)
+        if max_size is not None:
+            _check_number("max_size", max_size, whole=True)
+            if bool(max_size) != bool(self._max_size):
+                raise PoolException(
+                    f"{self._label}: max_size cannot change from {self._max_size!r} to {max_size!r}:"
+                    " a pool has a limit or has none"
+                )
+        least = self._min_size if min_size is None else min_size
+        most = self._max_size if max_size is None else max_size
+        least = self._cut_min_size(least, most)
+        gate = self._gate
+        with self._lock:
+            if self._shutdown:
+                return
+            if most:
+                gate._value += most - gate._initial_value
+                gate._initial_value = most
+            self._max_size = most
+            self._min_size = least
+        with self._lock:
+            while gate._value > 0 and gate._waiters:
+                gate._free(None)
+        self._evict(lambda use: use.place is _IDLE and self._nlive() > gate._initial_value, oldest_first=True)
+        self._refill()
+
+    def stats(self) -> dict[str, Any]:
+        """Describe the pool; it waits for nothing.
+
+        Returns:
+            A JSON-able dict; times are seconds, those of objects relative to now.
+        """
+        with self._lock:
+            data: dict[str, Any] = {key: getattr(self, "_" + key) for key in _REPORTED}
+            data["ntodel"] = len(self._doomed)
+            data["nwaiting"] = len(self._gate._waiters)
+            data["sem"] = None
+            if self._sem is not None:
+                data["sem"] = {"value": max(0, self._sem._value), "init": self._sem._initial_value}
+            records = list(self._objects.values())
+        now = self._clock()
+        places = [use.place for use in records]
+        avail = [use for use, place in zip(records, places, strict=True) if place is _IDLE]
+        using = [use for use, place in zip(records, places, strict=True) if place in _USING]
+        return data | {
+            "now": time.time(),
+            "running": now - self._begin,
+            "rel_hk_last": min(0.0, self._hk_begin - now),
+            "time_per_hk": self._hk_time / self._hk_rounds if self._hk_rounds else 0.0,
+            "navail": len(avail),
+            "nusing": len(using),
+            "avail": [self._describe(use, now) for use in avail],
+            "using": [self._describe(use, now) for use in using],
+        }
+
+    def shutdown(self, delay: float = 0.0, *, grace: float = 0.0) -> None:
+        """End the pool: no more objects, waiters are woken with `PoolException`, all objects are closed.
+
+        A second time is harmless, and so is returning an object afterwards.
+
+        Args:
+            delay: Seconds to wait for the housekeeper to end.
+            grace: Seconds to wait for lent objects to come back before they are closed. (SQLAlchemy and
+                HikariCP leave them alone; here a warning counts them.)
+        """
+        _check_number("delay", delay)
+        _check_number("grace", grace)
+        self._end()
+        if grace > 0:
+            with self._lock:
+                if self._nobjs == 0:
+                    self._all_back.set()
+            self._all_back.wait(min(grace, threading.TIMEOUT_MAX))
+        lent = self._evict(lambda use: use.place is _LENT)
+        if lent:
+            log.warning("%s: shutting down with %d objects in use", self._label, lent)
+        self._sweep()
+        housekeeper = self._housekeeper
+        if delay > 0 and housekeeper is not None and housekeeper is not threading.current_thread():
+            housekeeper.join(min(delay, threading.TIMEOUT_MAX))
+
+    def __enter__(self) -> Pool[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def __delete__(self, instance: object = None) -> None:
+        """Close every object now, lent ones too, and keep the pool."""
+        self._empty()
+
+    def __str__(self) -> str:
+        import json
+
+        return json.dumps(self.stats(), default=repr)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle_pool, (type(self), _registry.key_of(self), self._parameters)
+
+    def __del__(self) -> None:
+        if self.__dict__.get("_shutdown", True):
+            return
+        with self._lock:
+            forgotten = self._nobjs > 0 or self._housekeeper is not None
+        self._end()
+        self._idle.older = self._idle.newer = None
+        if forgotten:
+            warnings.warn(f"{self._label} was abandoned without shutdown", ResourceWarning, stacklevel=2)
+
+    # What programs and tests of former versions read and call
+
+    @property
+    def _avail(self) -> _Objects:
+        return _Objects(self, _IDLE)
+
+    @property
+    def _using(self) -> _Objects:
+        return _Objects(self, *_USING)
+
+    @property
+    def _todel(self) -> _Objects:
+        return _Objects(self, _DOOMED, _CLOSING)
+
+    @property
+    def _uses(self) -> _Uses:
+        return _Uses(self)
+
+    @property
+    def _hk_last(self) -> float:
+        return self._hk_begin + _EPOCH
+
+    def _now(self) -> float:
+        """Seconds since the epoch, by a clock that is never set."""
+        return self._clock() + _EPOCH
+
+    def _create(self) -> T:
+        """Make an object beyond those idle, and lend it."""
+        return cast(T, self._added(lend=True).obj)
+
+    def _new(self) -> T:
+        """Make an object and add it to the available ones."""
+        return cast(T, self._added(lend=False).obj)
+
+    def _added(self, lend: bool) -> _Use:
+        use = _Use()
+        with self._lock:
+            reserved = self._reserve(use)
+        if not reserved:
+            raise PoolException(f"{self._label}: no room for a new object")
+        self._make(use, lend)
+        return use
+
+    def _out(self, obj: T) -> None:
+        """Take an object out, to be destroyed."""
+        use = self._objects.get(id(obj))
+        if use is not None:
+            with self._lock:
+                self._doom(use)
+
+    def _destroy(self, obj: T) -> None:
+        """Close and forget an object that was taken out."""
+        use = self._objects.get(id(obj))
+        if use is not None:
+            self._close(use)
+
+    def _del(self, obj: T) -> None:
+        """Take an object out, close and forget it."""
+        self._out(obj)
+        self._destroy(obj)
+
+    def _empty(self) -> None:
+        """Close every object, available or lent."""
+        self._evict(lambda use: use.place is _IDLE or use.place in _USING)
+
+    def _borrow(self, obj: T) -> bool:
+        """Take an available object out for examination; whether it was there."""
+        use = self._objects.get(id(obj))
+        return use is not None and self._hold(use)
+
+    def _return(self, obj: T) -> None:
+        """Put an examined object back."""
+        use = self._objects.get(id(obj))
+        if use is not None:
+            self._unhold(use)
+
+    # The rounds of the housekeeper
+
+    def _houseKeeping(self) -> None:
+        """Do rounds in this thread until shutdown."""
+        _keep_house(weakref.ref(self), self._wake, self._delay)
+
+    def _hkRound(self) -> None:
+        """Do one round: those held too long, those idle too long, health, filling."""
+        now = self._clock()
+        with self._lock:
+            self._hk_rounds += 1
+            self._hk_begin = now
+            checking = self._health is not None and self._hk_rounds % self._health_freq == 0
+        try:
+            if self._max_using_delay_warn > 0 or self._max_using_delay_kill > 0:
+                self._check_holders(now)
+            self._recycle(now)
+            if checking:
+                self._health_check()
+            self._sweep()
+            self._fill()
+        finally:
+            with self._lock:
+                self._hk_time += self._clock() - now
+
+    def _check_holders(self, now: float) -> None:
+        """Warn about what is held too long, and take it away after the kill delay."""
+        warn, kill = self._max_using_delay_warn, self._max_using_delay_kill
+        held = [(use, use.uses, now - use.got) for use in self._records() if use.place is _LENT]
+        late = [(use, uses, age) for use, uses, age in held if age >= warn]
+        doomed = {use: uses for use, uses, age in held if 0 < kill <= age}
+        if late or doomed:
+            log.warning(
+                "%s: %d objects held for %.3f seconds on average, %d to kill",
+                self._label,
+                len(late),
+                sum(age for _, _, age in late) / max(1, len(late)),
+                len(doomed),
+            )
+        for use, uses, age in late:
+            asked = use.asked
+            with self._lock:
+                news = use.place is _LENT and use.uses == uses and not use.overdue
+                if news:
+                    use.overdue = True
+            if news and asked is not None:
+                log.warning(
+                    "%s: %s held for %.3f seconds by thread %s, from %s:%d",
+                    self._label,
+                    self._trace(use.obj),
+                    age,
+                    *asked,
+                )
+        if doomed:
+            self._evict(
+                lambda use: use.place is _LENT and use.uses == doomed[use],
+                "_nkilled",
+                records=list(doomed),
+            )
+
+    def _recycle(self, now: float) -> None:
+        """Destroy what is too old, and what has idled too long while more than `min_size` live."""
+        if self._max_lifetime > 0:
+            self._evict(lambda use: use.place is _IDLE and now >= use.expires, "_nexpired")
+        if self._max_avail_delay > 0:
+            self._evict(
+                lambda use: (
+                    use.place is _IDLE
+                    and now - use.back >= self._max_avail_delay
+                    and self._nlive() > self._min_size
+                ),
+                "_nrecycled",
+                oldest_first=True,
+            )
+
+    def _health_check(self) -> None:
+        """Examine the idle objects, one at a time, and destroy those that are refused."""
+        with self._lock:
+            self._hc_rounds += 1
+        for use in self._records():
+            if self._health is None or use.place is not _IDLE or not self._hold(use):
+                continue
+            try:
+                if self._examine(use):
+                    self._unhold(use)
+                else:
+                    self._discard(use, use.uses)
+            except BaseException:
+                _insist(self._discard, use, use.uses)
+                raise
+
+    def _fill(self) -> None:
+        """Make objects up to `min_size`, until one fails."""
+        while True:
+            use = _Use()
+            with self._lock:
+                if self._nlive() + len(self._making) >= self._min_size or not self._reserve(use):
+                    return
+            try:
+                self._make(use, lend=False)
+            except Exception as exc:
+                log.error("%s: new object failed: %s", self._label, exc, exc_info=True)
+                self._fill_after = self._clock() + max(1.0, self._delay)
+                return
+
+    def _refill(self) -> None:
+        """See that what misses is made, by the housekeeper where there is one, unless creations fail now."""
+        if self._nlive() >= self._min_size or not self._ahead or self._clock() < self._fill_after:
+            return
+        housekeeper = self._housekeeper
+        if housekeeper is not None and housekeeper is not threading.current_thread():
+            self._wake.set()
+        else:
+            self._fill()
+
+    def _start_housekeeper(self) -> None:
+        """Start the thread that does the rounds, once."""
+        with self._lock:
+            if self._housekeeper is not None or self._delay <= 0 or self._shutdown or not self._ahead:
+                return
+            thread = self._housekeeper = threading.Thread(
+                target=_keep_house,
+                args=(weakref.ref(self), self._wake, self._delay),
+                name=f"{self._name} housekeeper",
+                daemon=True,
+            )
+        try:
+            thread.start()
+        except RuntimeError as exc:  # no more threads, or the interpreter is about to end
+            self._housekeeper = None
+            log.error("%s: no housekeeper: %s", self._label, exc)
+
+    # The life of an object: making, lending, examining, returning, destroying
+
+    def _checkout(self, timeout: float | None) -> _Use:
+        """Lend an object: `get`, but for what it gives."""
+        if timeout is not None:
+            _check_number("timeout", timeout)
+        clock, lock, root = self._clock, self._lock, self._idle
+        now = clock()
+        taken: _Use | None = None
+        leaving = False
+        try:
+            # not "with", which takes twice the time; what may interrupt us is undone below
+            lock.acquire()
+            use = root.older
+            if use.place is _IDLE and now < use.fresh_until:
+                self._gate._value -= 1
+                root.older = older = use.older
+                older.newer = root
+                use.older = use.newer = None
+                use.place = _LENT
+                use.uses += 1
+                use.got = now
+                self._nuses += 1
+                taken = use
+            leaving = True
+            lock.release()
+            if taken is None:
+                taken = self._obtain(timeout)
+            if self._attended:
+                self._attend(taken)
+            return taken
+        except BaseException:
+            if not leaving and lock._is_owned():
+                lock.release()
+            if taken is not None:
+                _insist(self._discard, taken, taken.uses)
+            raise
+
+    def _obtain(self, timeout: float | None) -> _Use:
+        """Lend an object when none is idle that may be lent unseen: wait, examine, make."""
+        if timeout is None:
+            timeout = self._timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        use: _Use | None = None
+        waiter: _Waiter | None = None
+        try:
+            while True:
+                blank = _Use()
+                next_waiter = _Waiter(blank)
+                if waiter is None:
+                    with self._lock:
+                        use = self._take(blank)
+                        if use is None and self._may_wait(timeout):
+                            self._nwaits += 1
+                            waiter = next_waiter
+                            self._gate._waiters.append(waiter)
+                if waiter is not None:
+                    use = self._await(waiter, deadline)
+                    waiter = None
+                if use is None:
+                    self._refuse(timeout)
+                if use.place is _MAKING:
+                    self._make(use, lend=True)
+                elif self._is_good(use):
+                    with self._lock:
+                        self._lend(use, self._clock())
+                else:
+                    # we lose our token with the object, and wait for it at the head of the queue
+                    with self._lock:
+                        self._doom(use)
+                        waiter = next_waiter
+                        self._gate._waiters.appendleft(waiter)
+                    self._close(use)
+                    use = None
+                    continue
+                if use.place is _DOOMED:  # shut down meanwhile
+                    self._close(use)
+                    self._refuse(timeout)
+                return use
+        except BaseException:
+            if waiter is not None:
+                _insist(self._unwait, waiter)
+            if use is not None:
+                _insist(self._discard, use, use.uses)
+            raise
+
+    def _may_wait(self, timeout: float | None) -> bool:
+        if self._shutdown or (timeout is not None and timeout <= 0):
+            return False
+        nwaiting = len(self._gate._waiters)
+        if 0 < self._max_waiting <= nwaiting:
+            raise TooManyRequests(
+                f"{self._label}: {nwaiting} wait already, max_waiting is {self._max_waiting}"
+            )
+        return True
+
+    def _await(self, waiter: _Waiter, deadline: float | None) -> _Use | None:
+        """Wait for one's turn: an object, or a token and with it what is idle or an object to make."""
+        begin = time.monotonic()
+        gift = self._gate._wait(waiter, None if deadline is None else max(0.0, deadline - begin))
+        waited = time.monotonic() - begin
+        with self._lock:
+            self._wait_time += waited
+            return self._take(waiter.blank) if gift is waiter.blank else gift
+
+    def _unwait(self, waiter: _Waiter) -> None:
+        """Leave the queue after an interruption, and give up what came meanwhile."""
+        self._gate._leave(waiter)
+        if waiter.gift is not None:
+            self._discard(waiter.gift, waiter.gift.uses)
+
+    def _refuse(self, timeout: float | None) -> NoReturn:
+        """Tell why there is no object."""
+        with self._lock:
+            nusing = len(self._objects) + len(self._making)
+            nwaiting = len(self._gate._waiters)
+            self._ntimeouts += not self._shutdown
+        if self._shutdown:
+            raise PoolException(f"{self._label}: shutting down")
+        raise TimeOut(
+            f"{self._label}: timeout after {timeout} s ({nusing} of {self._max_size} in use, {nwaiting} waiting)"
+        )
+
+    def _attend(self, use: _Use) -> None:
+        """Do what goes with a lending: the account of who holds it, the getter."""
+        if self._max_using_delay_warn > 0:
+            use.asked = _caller()
+        self._hook("getter", self._getter, use)
+
+    def _is_good(self, use: _Use) -> bool:
+        """Whether an object in our hands may be lent, after a look at it where it has idled for long."""
+        now = self._clock()
+        if now < use.fresh_until:
+            return True
+        with self._lock:
+            expired = now >= use.expires
+            if expired:
+                self._nexpired += use.expires > 0
+            else:
+                self._nchecks += 1
+        return not expired and self._examine(use)
+
+    def _make(self, use: _Use, lend: bool) -> None:
+        """Make the object for which a record was reserved; then it is lent or available, or doomed by a shutdown."""
+        begin = time.monotonic()
+        try:
+            use.obj = self._fun(use.number)
+            spent = time.monotonic() - begin
+            now = self._clock()
+            lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
+            with self._lock:
+                admitted = self._admit(use, id(use.obj), now, now + lifetime, spent)
+            if not admitted:
+                use.obj = None
+                raise PoolException(f"{self._label}: fun returned an object that the pool has already")
+            self._start_housekeeper()
+            self._hook("opener", self._opener, use)
+            with self._lock:
+                if lend:
+                    self._lend(use, now)
+                else:
+                    self._shelve(use, now)
+            if not lend and use.place is _DOOMED:
+                self._close(use)
+        except BaseException:
+            _insist(self._discard, use, 0)
+            raise
+
+    def _checkin(self, use: _Use, stamp: int) -> None:
+        """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
+        clock, lock = self._clock, self._lock
+        now = clock()
+        done = leaving = False
+        try:
+            if not self._hooked_ret:
+                lock.acquire()
+                if use.place is _LENT and use.uses == stamp:
+                    self._shelve(use, now)
+                    done = use.place is not _DOOMED
+                leaving = True
+                lock.release()
+            if not done and not self._give_back(use, stamp):
+                self._unexpected(use.obj)
+        except BaseException:
+            if not leaving and lock._is_owned():
+                lock.release()
+            if not done:
+                _insist(self._give_back, use, stamp)
+            raise
+        if use.overdue:
+            self._is_back(use, now)
+        if self._nobjs < self._min_size:
+            self._refill()
+
+    def _give_back(self, use: _Use, stamp: int) -> bool:
+        """End a lending with hooks, or by destruction; whether the object was lent."""
+        claimed = False
+        try:
+            with self._lock:
+                if use.place is _LENT and use.uses == stamp:
+                    use.place = _HELD
+                    claimed = True
+            if claimed:
+                self._hook("retter", self._retter, use)
+                good = self._hook("reset", self._reset, use)
+                now = self._clock()
+                with self._lock:
+                    self._use_time += now - use.got
+                    if good:
+                        self._shelve(use, now)
+                    else:
+                        self._doom(use)
+                        self._nreset_errors += 1
+            if use.place is _DOOMED and use.uses == stamp:
+                self._close(use)
+                claimed = True
+            return claimed
+        except BaseException:
+            if claimed:
+                _insist(self._discard, use, stamp)
+            raise
+
+    def _invalidate(self, use: _Use, stamp: int) -> None:
+        """End a lending by destroying the object."""
+        try:
+            with self._lock:
+                lent = use.place is _LENT and use.uses == stamp
+                if lent:
+                    self._doom(use)
+                    self._ninvalidated += 1
+            if lent:
+                self._close(use)
+            else:
+                self._unexpected(use.obj)
+        except BaseException:
+            _insist(self._discard, use, stamp)
+            raise
+        self._refill()
+
+    def _hold(self, use: _Use) -> bool:
+        """Take an idle object for examination; it keeps its rank among the idle ones."""
+        with self._lock:
+            if use.place is not _IDLE or self._gate._value <= 0:
+                return False
+            self._gate._value -= 1
+            use.place = _HELD
+            self._nborrows += 1
+            return True
+
+    def _unhold(self, use: _Use) -> None:
+        """Put an examined object back, unless its time has come."""
+        with self._lock:
+            self._shelve(use, self._clock())
+            self._nreturns += 1
+        if use.place is _DOOMED:
+            self._close(use)
+
+    def _examine(self, use: _Use) -> bool:
+        """Ask the health hook about an object in our hands; one that raises says no."""
+        with self._lock:
+            self._nhealth += 1
+        try:
+            good = bool(cast(HealthHook[T], self._health)(use.obj))
+        except Exception as exc:
+            log.error("%s: exception in health: %s", self._label, exc, exc_info=True)
+            with self._lock:
+                self._hc_errors += 1
+            good = False
+        if not good:
+            with self._lock:
+                self._bad_health += 1
+        return good
+
+    def _discard(self, use: _Use, stamp: int) -> None:
+        """Give up what was interrupted in our hands: a token, a creation, or an object."""
+        with self._lock:
+            if use.place is _MAKING and use.obj is not None:
+                self._admit(use, id(use.obj), 0.0, 0.0, 0.0)
+            if use.place is _MAKING or use.place is _TOKEN:
+                self._forget(use)
+            elif use.uses == stamp and use.place in _USING:
+                self._doom(use)
+        self._close(use)
+
+    def _evict(
+        self,
+        condition: Callable[[_Use], bool],
+        counter: str | None = None,
+        *,
+        records: list[_Use] | None = None,
+        oldest_first: bool = False,
+    ) -> int:
+        """Destroy the objects which meet a condition, asked with the lock held; how many there were."""
+        doomed: list[_Use] = []
+        if records is None:
+            records = self._records()
+        if oldest_first:
+            records.sort(key=lambda use: use.back)
+        try:
+            for use in records:
+                if condition(use):  # to be sure of it needs the lock, but most are sure not to
+                    with self._lock:
+                        if condition(use):
+                            self._doom(use)
+                            doomed.append(use)
+                            if counter is not None:
+                                setattr(self, counter, getattr(self, counter) + 1)
+            self._retire(doomed)
+        except BaseException:
+            _insist(self._retire, doomed)
+            raise
+        return len(doomed)
+
+    def _retire(self, doomed: list[_Use]) -> None:
+        """Close doomed objects, each of them even when interrupted."""
+        interruption: BaseException | None = None
+        for use in doomed:
+            try:
+                self._close(use)
+            except BaseException as exc:
+                interruption = exc
+                _insist(self._close, use)
+        if interruption is not None:
+            raise interruption
+
+    def _sweep(self) -> None:
+        """Close what somebody left doomed behind, who was interrupted twice."""
+        with self._lock:
+            doomed = list(self._doomed.values())
+        self._retire(doomed)
+
+    def _close(self, use: _Use) -> None:
+        """Close a doomed object, once; its token goes back when the closer has ended."""
+        mine = False
+        try:
+            with self._lock:
+                if use.place is _DOOMED:
+                    use.place = _CLOSING
+                    use.hook = ""
+                    mine = True
+            if mine:
+                self._hook("closer", self._closer, use)
+                self._strike(use)
+        except BaseException:
+            if mine and use.hook == "closer":
+                _insist(self._strike, use)
+            elif mine:
+                use.place = _DOOMED
+            raise
+
+    def _strike(self, use: _Use) -> None:
+        """Strike off what was closed."""
+        with self._lock:
+            self._forget(use)
+        if self._shutdown and self._nobjs == 0:
+            self._all_back.set()
+
+    def _end(self) -> None:
+        """Close the door: waiters are woken, the housekeeper ends, idle objects are closed."""
+        with self._lock:
+            self._shutdown = True
+            self._min_size = 0
+            waiters = self._gate._waiters
+            while waiters:
+                waiter = waiters[0]
+                del waiters[0]
+                waiter.gift = _CLOSED
+                waiter.signal.release()
+        self._wake.set()
+        self._evict(lambda use: use.place is _IDLE)
+
+    def _forked(self) -> None:
+        """Begin anew in the child of a fork; what was the parent's is neither used nor closed, nor dropped."""
+        records = [*self._objects.values(), *self._making.values()]
+        for use in records:
+            use.place = _GONE
+        _registry.inherited.append(records)
+        shutdown = self._shutdown
+        self._reset_state()
+        self._shutdown = shutdown
+
+    # Other people's code
+
+    def _hook(self, what: str, hook: Callable[[T], object] | None, use: _Use) -> bool:
+        """Run a hook on an object; its failure is logged. Whether it ended well."""
+        use.hook = what
+        if hook is None:
+            return True
+        try:
+            hook(use.obj)
+        except Exception as exc:
+            log.error("%s: exception in %s: %s", self._label, what, exc, exc_info=True)
+            return False
+        return True
+
+    def _trace(self, obj: object) -> str:
+        """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
+        if self._tracer is None:
+            return f"{type(obj).__name__} at {id(obj):#x}"
+        try:
+            return self._tracer(cast(T, obj))
+        except Exception as exc:
+            log.error("%s: exception in tracer: %s", self._label, exc, exc_info=True)
+            return f"{type(obj).__name__} at {id(obj):#x}"
+
+    def _unexpected(self, obj: object) -> None:
+        if not self._shutdown:
+            log.warning("%s: unexpected object returned: %s", self._label, self._trace(obj))
+
+    def _is_back(self, use: _Use, now: float) -> None:
+        use.overdue = False
+        log.info("%s: %s is back after %.3f seconds", self._label, self._trace(use.obj), now - use.got)
+
+    def _describe(self, use: _Use, now: float) -> dict[str, Any]:
+        """The entry of an object in `stats()`."""
+        entry: dict[str, Any] = {}
+        try:
+            if self._stats is not None:
+                entry["stats"] = self._stats(use.obj)
+            elif self._tracer is not None:
+                entry["trace"] = self._tracer(use.obj)
+            else:
+                entry["str"] = str(use.obj)
+        except Exception as exc:
+            entry["error"] = f"{type(exc).__name__}: {exc}"
+        entry |= {"uses": use.uses, "last_get": min(0.0, use.got - now), "last_ret": min(0.0, use.back - now)}
+        return entry
+
+    # Looking, which takes the lock itself
+
+    def _records(self) -> list[_Use]:
+        """All records, by age."""
+        with self._lock:
+            return list(self._objects.values())
+
+    def _nlive(self) -> int:
+        """How many objects live that are not to be destroyed."""
+        return self._nobjs - len(self._doomed)
+
+    def _cut_min_size(self, min_size: int, max_size: int | None) -> int:
+        if max_size and min_size > max_size:
+            log.warning("%s: min_size %d cut to max_size %d", self._label, min_size, max_size)
+            return max_size
+        return min_size
+
+    # With the lock held: they neither take it nor call out, and each is all or nothing
+
+    def _take(self, blank: _Use) -> _Use | None:
+        """Take a token, and with it the most recently used idle object or the making of one.
+
+        The blank is for what is made; it may have a token already.
+        """
+        gate, root = self._gate, self._idle
+        has_token = blank.place is _TOKEN
+        if self._shutdown or (gate._value <= 0 and not has_token):
+            return None
+        use = cast(_Use, root.older)
+        while use.place is _HELD:  # under examination
+            use = use.older
+        if use is root:
+            return blank if self._reserve(blank) else None
+        if has_token:
+            blank.place = _GONE
+        else:
+            gate._value -= 1
+        use.newer.older, use.older.newer = use.older, use.newer
+        use.older = use.newer = None
+        use.place = _HELD
+        return use
+
+    def _reserve(self, blank: _Use) -> bool:
+        """Reserve the making of an object: its number, a token unless it has one, its place under the limit."""
+        gate = self._gate
+        has_token = blank.place is _TOKEN
+        full = self._nobjs + len(self._making) >= gate._initial_value
+        if self._shutdown or full or (gate._value <= 0 and not has_token):
+            return False
+        for number in self._spare_numbers:
+            del self._spare_numbers[number]
+            break
+        else:
+            number = self._next_number
+            self._next_number += 1
+        if not has_token:
+            gate._value -= 1
+        blank.number = number
+        blank.place = _MAKING
+        self._making[number] = blank
+        self._ncreating += 1
+        return True
+
+    def _admit(self, use: _Use, key: int, now: float, expires: float, spent: float) -> bool:
+        """Take in the object that was made, unless the pool has it already."""
+        if use.place is not _MAKING or key in self._objects:
+            return False
+        use.key = key
+        use.got = use.back = now
+        if expires < use.expires:  # else it was drained meanwhile
+            use.expires = expires
+        use.place = _HELD
+        del self._making[use.number]
+        self._objects[key] = use
+        self._nobjs += 1
+        self._ncreated += 1
+        self._create_time += spent
+        self._fill_after = -math.inf
+        return True
+
+    def _lend(self, use: _Use, now: float) -> None:
+        """Lend an object in our hands, unless the pool was shut down."""
+        if self._shutdown:
+            self._doom(use)
+        elif use.place is _HELD:
+            use.place = _LENT
+            use.uses += 1
+            use.got = now
+            self._nuses += 1
+
+    def _shelve(self, use: _Use, now: float) -> None:
+        """Make an object available, or hand it to the oldest waiter; doom it if its time has come."""
+        gate, root = self._gate, self._idle
+        if use.place is _LENT:
+            self._use_time += now - use.got
+        if self._shutdown or gate._value < 0:  # there may be too many since a resize
+            self._doom(use)
+        elif now >= use.expires:
+            self._doom(use)
+            self._nexpired += use.expires > 0
+        elif 0 < self._max_use <= use.uses:
+            self._doom(use)
+            self._nwornout += 1
+        else:
+            use.fresh_until = use.expires
+            if self._check_after_idle is not None and now + self._check_after_idle < use.expires:
+                use.fresh_until = now + self._check_after_idle
+            linked = use.newer is not None  # it was examined, but not used
+            if not linked:
+                use.back = now
+            if gate._waiters:
+                if linked:
+                    use.newer.older, use.older.newer = use.older, use.newer
+                    use.older = use.newer = None
+                use.place = _LENT
+                use.uses += 1
+                use.got = now
+                self._nuses += 1
+                waiter = gate._waiters[0]
+                del gate._waiters[0]
+                waiter.gift = use
+                waiter.signal.release()
+            else:
+                if not linked:
+                    use.newer = root
+                    use.older = older = root.older
+                    older.newer = root.older = use
+                use.place = _IDLE
+                gate._value += 1
+
+    def _doom(self, use: _Use) -> None:
+        """Give an object up: nobody gets it any more, and somebody is to close it."""
+        if use.place is _IDLE:
+            self._gate._value -= 1
+        elif use.place not in _USING:
+            return
+        use.place = _DOOMED
+        self._doomed[use.key] = use
+        if use.newer is not None:
+            use.newer.older, use.older.newer = use.older, use.newer
+            use.older = use.newer = None
+
+    def _forget(self, use: _Use) -> None:
+        """Strike off an object or a creation, and pass its token on."""
+        if use.place is _CLOSING:
+            del self._objects[use.key]
+            del self._doomed[use.key]
+            self._nobjs -= 1
+            self._ndestroys += 1
+            use.place = _TOKEN
+        elif use.place is _MAKING:
+            del self._making[use.number]
+            self._spare_numbers[use.number] = None
+            use.place = _TOKEN
+        if use.place is _TOKEN:
+            self._gate._free(use)
+
+
+#
+# What goes on beside the pools: the housekeeper's thread, forks, the end of the interpreter, pickling
+#
+
+
+def _keep_house(ref: weakref.ref[Pool[Any]], wake: threading.Event, delay: float) -> None:
+    """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
+    due = time.monotonic() + delay
+    while True:
+        woken = wake.wait(max(0.0, min(due - time.monotonic(), threading.TIMEOUT_MAX)))
+        wake.clear()
+        pool = ref()
+        if pool is None or pool._shutdown:
+            return
+        try:
+            if woken:
+                pool._fill()
+            else:
+                due = time.monotonic() + delay
+                pool._hkRound()
+        except Exception as exc:
+            pool._hk_errors += 1
+            log.error("%s: exception in housekeeper: %s", pool._label, exc, exc_info=True)
+        del pool
+
+
+class _Registry:
+    """What the process knows of its pools and proxies, all weakly."""
+
+    def __init__(self) -> None:
+        self.next_id = 1
+        self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
+        self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
+        self.pickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
+        self.inherited: list[
+            Any
+        ] = []  # from the parent of a fork: dropped, they might close what is the parent's
+        self.lock = threading.RLock()
+
+    def number(self) -> int:
+        """A number that no other pool or proxy of the process has."""
+        with self.lock:
+            number = self.next_id
+            self.next_id += 1
+            return number
+
+    def key_of(self, instance: Any) -> str:
+        """The key under which an instance travels, so that it arrives once in each process."""
+        with self.lock:
+            for key, known in list(self.pickled.items()):
+                if known is instance:
+                    return key
+            key = os.urandom(16).hex()
+            self.pickled[key] = instance
+            return key
+
+    def after_fork(self) -> None:
+        """Let all begin anew in the child."""
+        self.lock = threading.RLock()
+        for pool in list(self.pools.values()):
+            pool._forked()
+        for proxy in list(self.proxies.values()):
+            _core_of(proxy).forked(proxy)
+
+    def at_exit(self) -> None:
+        """Close the doors before the interpreter ends; nobody is waited for."""
+        for pool in list(self.pools.values()):
+            pool._end()
+
+
+_registry = _Registry()
+atexit.register(_registry.at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_registry.after_fork)
+
+
+def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -> Pool[Any]:
+    """The pool of that key in this process: one that makes objects on demand."""
+    with _registry.lock:
+        pool: Pool[Any] | None = _registry.pickled.get(key)
+        if pool is None:
+            pool = cls.__new__(cls)
+            pool._shutdown = True
+            pool._configure(**parameters)
+            pool._reset_state()
+            _registry.pickled[key] = pool
+        return pool
+
+
+#
+# The proxy
+#
+
+
+class _Scope(enum.Enum):
+    """Who shares an object: the whole process, or each thread, context or greenlet has its own."""
+
+    AUTO = 0
+    SHARED = 1
+    THREAD = 2
+    VERSATILE = 3
+    WERKZEUG = VERSATILE
+    GEVENT = 4
+    EVENTLET = 5
+
+
+class _Local:
+    """The current object of everybody."""
+
+
+def _new_local(scope: _Scope) -> Any:
+    """Where the current object of a scope is kept, as attribute `obj`."""
+    if scope is _Scope.THREAD:
+        return threading.local()
+    if scope is _Scope.WERKZEUG:
+        from werkzeug.local import Local
+
+        return Local()
+    if scope is _Scope.GEVENT:
+        from gevent.local import local as gevent_local
+
+        return gevent_local()
+    if scope is _Scope.EVENTLET:
+        from eventlet.corolocal import local as eventlet_local
+
+        return eventlet_local()
+    return Proxy.Local()
+
+
+class _Core:
+    """What a proxy knows, beside its current object."""
+
+    def __init__(
+        self, set_name: str, scope: _Scope, max_size: int | None, reclaim: bool, kwargs: dict[str, Any]
+    ) -> None:
+        self.set_name = set_name
+        self.setters = {set_name: "_set", f"{set_name}_obj": "_set_obj", f"{set_name}_fun": "_set_fun"}
+        self.asked_scope = self.scope = scope
+        self.reclaim = reclaim
+        self.pool_max_size = max_size
+        self.pool_kwargs = kwargs
+        self.fun: FunHook[Any] | None = None
+        self.obj: Any = None
+        self.pool: Pool[Any] | None = None
+        self.seen: type | None = None  # the class of the last object made
+        self.lock = threading.RLock()
+        self.nobjs = 0
+        self.spare_numbers: list[int] = []
+        self.next_number = 0
+
+    def forked(self, proxy: Proxy[Any]) -> None:
+        """Begin anew in the child of a fork, but for an object that the program itself has set."""
+        self.lock = threading.RLock()
+        if self.fun is not None:
+            _registry.inherited.append(_local_of(proxy))
+            object.__setattr__(proxy, "_local", _new_local(self.scope))
+
+    def draw(self, local: Any, timeout: float | None) -> Any:
+        """Make the current object, or get it from the pool."""
+        try:
+            if self.scope is _Scope.SHARED:
+                with self.lock:
+                    if not hasattr(local, "obj"):
+                        local.obj = self.make()
+            elif self.pool_max_size is None:
+                local.obj = self.make()
+            else:
+                with self.lock:
+                    if self.pool is None:
+                        self.pool = Pool(cast(Any, self.fun), max_size=self.pool_max_size, **self.pool_kwargs)
+                lending = _lending(_Lease if self.reclaim else _Lending, self.pool, timeout)
+                obj = lending.__enter__()
+                local.lending = lending
+                local.obj = obj
+            obj = local.obj
+        except AttributeError as exc:  # it must not look as if the object had no such attribute
+            raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
+        self.seen = type(obj)
+        return obj
+
+    def make(self) -> Any:
+        """Make an object without a pool."""
+        with self.lock:
+            if self.spare_numbers:
+                number = self.spare_numbers.pop()
+            else:
+                number = self.next_number
+                self.next_number += 1
+        try:
+            obj = cast(FunHook[Any], self.fun)(number)
+        except BaseException:
+            self.spare_numbers.append(number)
+            raise
+        with self.lock:
+            self.nobjs += 1
+        return obj
+
+
+class Proxy(Generic[T]):
+    """Stands in for an object that may not exist yet, and forwards everything to it.
+
+    Whatever is not one of the proxy's own names, those that begin with an underscore below and
+    those that a subclass declares, is the object's: attributes, calls, operators, text, truth.
+
+    Args:
+        obj: One object for everybody.
+        fun: Makes an object for each thread, context or greenlet, called with the creation number.
+        set_name: The prefix of the methods `set`, `set_obj` and `set_fun`, if the object has its own `set`.
+        scope: Who shares an object. `AUTO`: `SHARED` with an object, `THREAD` with a function. `SHARED` with a
+            function: one object for the process, made by whoever comes first, no pool.
+        log_level: Given to `log.setLevel`.
+        max_size: Most objects in the pool behind `fun`; 0: no limit; `None`: no pool, an object is made for
+            each thread and kept by it.
+        reclaim: Whether the object of a thread, context or greenlet which ends goes back to the pool by itself.
+        **pool_parameters: Those of `Pool`.
+
+    Raises:
+        ProxyException: Both `obj` and `fun`, or a parameter that no pool has.
+    """
+
+    Scope = _Scope
+    Local = _Local
+
+    __slots__ = ("__building", "__core", "__weakref__", "_local")
+
+    # names which are the proxy's own, by class; and of all classes, to tell the others apart fast
+    __own: frozenset[str] = frozenset()
+
+    _local: Any
+
+    def __init__(
+        self,
+        obj: T | None = None,
+        fun: FunHook[T] | None = None,
+        set_name: str = "set",
+        scope: _Scope = _Scope.AUTO,
+        log_level: int | str | None = None,
+        max_size: int | None = 0,
+        *,
+        reclaim: bool = False,
+        **pool_parameters: Any,
+    ) -> None:
+        if obj is not None and fun is not None:
+            raise ProxyException("Proxy cannot set both obj and fun")
+        if not isinstance(set_name, str) or not set_name.isidentifier():
+            raise ProxyException(f"set_name must be a name, not {set_name!r}")
+        if not isinstance(scope, _Scope):
+            raise ProxyException(f"scope must be a Proxy.Scope, not {scope!r}")
+        if log_level is not None:
+            log.setLevel(log_level)
+        _check_pool_parameters(pool_parameters)
+        core = _Core(set_name, scope, max_size, reclaim, pool_parameters)
+        object.__setattr__(self, "_Proxy__core", core)
+        object.__setattr__(self, "_local", _Local())
+        _own_names.update(core.setters)
+        _registry.proxies[_registry.number()] = self
+        self._set(obj, fun, mandatory=False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = {*vars(cls), *vars(cls).get("__annotations__", ())}
+        cls.__declare(name for name in declared if not name.startswith("__"))
+        init = vars(cls).get("__init__")
+        if init is not None:
+            # what a subclass assigns while it is built counts as declared
+            @functools.wraps(init)
+            def building(self: Proxy[T], *args: Any, **kwargs: Any) -> None:
+                outer = _is_building(self)
+                object.__setattr__(self, "_Proxy__building", True)
+                try:
+                    init(self, *args, **kwargs)
+                finally:
+                    object.__setattr__(self, "_Proxy__building", outer)
+
+            cls.__init__ = building  # type: ignore[method-assign]
+
+    @classmethod
+    def __declare(cls, names: Any) -> None:
+        cls.__own = cls.__own | frozenset(names)
+        _own_names.update(cls.__own)
+
+    # Setting it
+
+    def _set(self, obj: T | None = None, fun: FunHook[T] | None = None, mandatory: bool = True) -> Proxy[T]:
+        """Set what the proxy stands for; a pool that it had is shut down.
+
+        Args:
+            obj: One object for everybody.
+            fun: Makes an object for each thread, context or greenlet.
+            mandatory: Whether one of them must be given.
+
+        Returns:
+            The proxy.
+
+        Raises:
+            ProxyException: Both are given, or none though one must be.
+        """
+        if obj is not None and fun is not None:
+            raise ProxyException("Proxy cannot set both obj and fun")
+        if obj is None and fun is None and mandatory:
+            raise ProxyException("Proxy must set either obj or fun")
+        if fun is not None and not callable(fun):
+            raise ProxyException(f"fun must be callable, not {fun!r}")
+        core = _core_of(self)
+        with core.lock:
+            pool, core.pool = core.pool, None
+            core.fun, core.obj, core.seen = fun, obj, None
+            core.scope = core.asked_scope
+            if obj is not None:
+                core.scope = _Scope.SHARED
+            elif fun is not None and core.scope is _Scope.AUTO:
+                core.scope = _Scope.THREAD
+            local = _new_local(core.scope)
+            if obj is not None:
+                local.obj = obj
+            object.__setattr__(self, "_local", local)
+        if pool is not None:
+            pool.shutdown()
+        return self
+
+    def _set_obj(self, obj: T) -> Proxy[T]:
+        """Set one object for everybody.
+
+        Args:
+            obj: The object.
+
+        Returns:
+            The proxy.
+        """
+        return self._set(obj=obj)
+
+    def _set_fun(self, fun: FunHook[T]) -> Proxy[T]:
+        """Set the function that makes an object for each thread, context or greenlet.
+
+        Args:
+            fun: Called with the creation number.
+
+        Returns:
+            The proxy.
+        """
+        return self._set(fun=fun)
+
+    def _set_pool(self, **parameters: Any) -> None:
+        """Change the parameters of the pool before it exists, which is when the first object is drawn.
+
+        Args:
+            **parameters: Those of `Pool`; with `max_size=None` there will be none.
+
+        Raises:
+            ProxyException: The pool exists, or there is no such parameter.
+        """
+        core = _core_of(self)
+        with core.lock:
+            if core.pool is not None:
+                raise ProxyException("cannot override pool parameters once initialized")
+            core.pool_max_size = parameters.pop("max_size", core.pool_max_size)
+            _check_pool_parameters(parameters)
+            core.pool_kwargs = core.pool_kwargs | parameters
+
+    # The current object
+
+    def _get_obj(self, timeout: float | None = None) -> T:
+        """Give the current object, drawn from the pool or made where there is none yet.
+
+        Args:
+            timeout: As for `Pool.get`.
+
+        Returns:
+            The object itself.
+
+        Raises:
+            ProxyUnset: The proxy was given neither object nor function.
+            ProxyException: `fun` raised an `AttributeError`, which is its cause.
+            PoolException: As for `Pool.get`.
+        """
+        return cast(T, _current(self, timeout))
+
+    def _has_obj(self) -> bool:
+        """Tell whether there is a current object, drawing none."""
+        return hasattr(_local_of(self), "obj")
+
+    def _ret_obj(self) -> None:
+        """Give the current object back to its pool; if there is none, do nothing."""
+        self.__end_lending(_Lending.__exit__, None, None, None)
+
+    def _invalidate_obj(self) -> None:
+        """Destroy the current object, say a broken connection, instead of giving it back."""
+        self.__end_lending(_Lending.invalidate)
+
+    def __end_lending(self, how: Callable[..., None], *args: object) -> None:
+        local = _local_of(self)
+        lending: _Lending[T] | None = getattr(local, "lending", None)
+        if lending is None:
+            return
+        try:
+            del local.obj, local.lending
+            how(lending, *args)
+        except BaseException:
+            _insist(lending.end)
+            raise
+
+    @contextmanager
+    def _obj(self, timeout: float | None = None) -> Iterator[T]:
+        """Give the current object for a `with` block, and return it at its end; nested ones leave that to the outermost.
+
+        Args:
+            timeout: As for `Pool.get`.
+
+        Yields:
+            The object itself.
+        """
+        local = _local_of(self)
+        obj = self._get_obj(timeout)
+        depth = getattr(local, "depth", 0)
+        try:
+            local.depth = depth + 1
+            yield obj
+        finally:
+            local.depth = depth
+            if depth == 0:
+                self._ret_obj()
+
+    @property
+    def _nobjs(self) -> int:
+        core = _core_of(self)
+        return core.nobjs if core.pool is None else core.pool._ncreated
+
+    @property
+    def _pool(self) -> Pool[T] | None:
+        return _core_of(self).pool
+
+    @property
+    def _fun(self) -> FunHook[T] | None:
+        return _core_of(self).fun
+
+    @property
+    def _scope(self) -> _Scope:
+        return _core_of(self).scope
+
+    @property
+    def _pool_max_size(self) -> int | None:
+        return _core_of(self).pool_max_size
+
+    @property
+    def _pool_kwargs(self) -> dict[str, Any]:
+        return _core_of(self).pool_kwargs
+
+    # Forwarding: attributes here, special methods in the table below
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _own_names:
+            try:
+                obj = _local_of(self).obj
+            except AttributeError:
+                return _absent(self, name)
+            return getattr(obj, name)
+        if _is_own(self, name):
+            return object.__getattribute__(self, _setter_of(self, name))
+        return getattr(_current(self), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if _is_building(self) and not _is_own(self, name):
+            type(self).__declare([name])
+        if _is_own(self, name):
+            object.__setattr__(self, name, value)
+        elif name == "__orig_class__":  # Proxy[int](...) tells the instance so, if it may
+            raise AttributeError(name)
+        else:
+            setattr(_current(self), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if _is_own(self, name):
+            object.__delattr__(self, name)
+        else:
+            delattr(_current(self), name)
+
+    def __repr__(self) -> str:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            fun = getattr(_core_of(self), "fun", None)
+            return (
+                "<Proxy unset>"
+                if fun is None
+                else f"<Proxy of {getattr(fun, '__qualname__', type(fun).__name__)}>"
+            )
+        return repr(obj)
+
+    def __bool__(self) -> bool:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            return _core_of(self).fun is not None
+        return bool(obj)
+
+    def __dir__(self) -> list[str]:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            return sorted({*type(self).__own, *_core_of(self).setters})
+        return dir(obj)
+
+    def __exit__(self, *args: Any) -> Any:
+        return _special(_local_of(self).obj, "__exit__")(*args) if self._has_obj() else None
+
+    def __aexit__(self, *args: Any) -> Any:
+        return _special(_local_of(self).obj, "__aexit__")(*args) if self._has_obj() else _nothing()
+
+    def __copy__(self) -> Proxy[T]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Proxy[T]:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        core = _core_of(self)
+        parameters = {
+            "obj": core.obj,
+            "fun": core.fun,
+            "set_name": core.set_name,
+            "scope": core.asked_scope,
+            "max_size": core.pool_max_size,
+            "reclaim": core.reclaim,
+            **core.pool_kwargs,
+        }
+        try:
+            own = object.__getattribute__(self, "__dict__")
+        except AttributeError:  # only subclasses have one
+            own = {}
+        return _unpickle_proxy, (type(self), _registry.key_of(self), parameters, own)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        __call__: Any
+        __enter__: Any
+        __aenter__: Any
+        __len__: Any
+        __iter__: Any
+        __next__: Any
+        __aiter__: Any
+        __anext__: Any
+        __getitem__: Any
+        __setitem__: Any
+        __delitem__: Any
+        __contains__: Any
+        __reversed__: Any
+        __int__: Any
+        __float__: Any
+        __index__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __neg__: Any
+        __abs__: Any
+
+
+_local_of: Callable[[Proxy[Any]], Any] = cast(Any, Proxy)._local.__get__
+_core_of: Callable[[Proxy[Any]], _Core] = cast(Any, Proxy)._Proxy__core.__get__
+_building_of: Callable[[Proxy[Any]], bool] = cast(Any, Proxy)._Proxy__building.__get__
+_own_names: set[str] = set()
+cast(Any, Proxy)._Proxy__declare(
+    "_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun _scope _local"
+    " _pool_max_size _pool_kwargs _Proxy__end_lending __copy__ __deepcopy__ __reduce_ex__".split()
+)
+
+
+def _is_building(proxy: Proxy[Any]) -> bool:
+    try:
+        return _building_of(proxy)
+    except AttributeError:
+        return False
+
+
+def _is_own(proxy: Proxy[Any], name: str) -> bool:
+    """Whether a name is the proxy's own, not its object's."""
+    return name in cast(Any, type(proxy))._Proxy__own or _setter_of(proxy, name) != name
+
+
+def _setter_of(proxy: Proxy[Any], name: str) -> str:
+    """The method behind one of the names that depend on `set_name`; any other name as it is."""
+    try:
+        return _core_of(proxy).setters.get(name, name)
+    except AttributeError:  # a subclass which has not called our __init__ yet
+        return name
+
+
+def _current(proxy: Proxy[Any], timeout: float | None = None) -> Any:
+    """The current object, drawn if there is none yet."""
+    try:
+        local = _local_of(proxy)
+        return local.obj
+    except AttributeError:
+        pass
+    try:
+        core = _core_of(proxy)
+        known = core.fun is not None
+    except AttributeError:
+        known = False
+    if not known:
+        raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
+    return core.draw(local, timeout)
+
+
+# asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
+_PROBES = frozenset(
+    "pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist"
+    " _ipython_canary_method_should_not_exist_ _ipython_display_ _is_coroutine_mark _is_coroutine_marker"
+    " _mock_methods _mock_self _mock_wraps _spec_class _spec_asyncs _fields _partialmethod".split()
+)
+
+
+def _absent(proxy: Proxy[Any], name: str) -> Any:
+    """An attribute of an object which is not there yet: only real use draws one."""
+    if name == "__class__":
+        return type(proxy)
+    if name in _FORWARDED:
+        return object.__getattribute__(proxy, name)
+    probing = (
+        (name.startswith("__") and name.endswith("__"))
+        or (name.startswith("_repr_") and name.endswith("_"))
+        or name.startswith("_mock_")
+        or name in _PROBES
+    )
+    if probing:
+        try:
+            core = _core_of(proxy)
+            seen = core.seen if core.fun is not None else None
+        except AttributeError:
+            seen = None
+        if (
+            seen is None
+            or hasattr(object, name)
+            or name in ("__module__", "__dict__", "__weakref__")
+            or not hasattr(seen, name)
+        ):
+            raise ProxyUnset(f"the proxy has no object yet, and looks for {name!r} draw none")
+    return getattr(_current(proxy), name)
+
+
+def _check_pool_parameters(parameters: dict[str, Any]) -> None:
+    names = cast(Any, Pool.__init__).__kwdefaults__.keys() | set(Pool.__init__.__code__.co_varnames[3:19])
+    for name, value in parameters.items():
+        if name not in names:
+            raise ProxyException(f"no such pool parameter: {name}={value!r}")
+
+
+def _unpickle_proxy(
+    cls: type[Proxy[Any]], key: str, parameters: dict[str, Any], own: dict[str, Any]
+) -> Proxy[Any]:
+    """The proxy of that key in this process."""
+    with _registry.lock:
+        proxy: Proxy[Any] | None = _registry.pickled.get(key)
+        if proxy is None:
+            proxy = cls.__new__(cls)
+            Proxy.__init__(proxy, **parameters)
+            for name, value in own.items():
+                object.__setattr__(proxy, name, value)
+            _registry.pickled[key] = proxy
+        return proxy
+
+
+def _special(obj: Any, name: str) -> Any:
+    """A special method as Python finds it: on the type."""
+    for cls in type(obj).__mro__:
+        if name in vars(cls):
+            method = vars(cls)[name]
+            bind = getattr(type(method), "__get__", None)
+            return method if bind is None else bind(method, obj, type(obj))
+    raise TypeError(f"{type(obj).__name__!r} object has no {name}")
+
+
+async def _nothing() -> None:
+    """What leaving the context of an object that is gone gives."""
+
+
+def _unary(operation: Callable[[Any], Any]) -> Callable[..., Any]:
+    def method(self: Proxy[Any]) -> Any:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            obj = _current(self)
+        return operation(obj)
+
+    return method
+
+
+def _binary(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def method(self: Proxy[Any], other: Any) -> Any:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            obj = _current(self)
+        return operation(obj, other)
+
+    return method
+
+
+def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return _binary(lambda obj, other: operation(other, obj))
+
+
+def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def method(self: Proxy[Any], other: Any) -> Any:
+        obj = _current(self)
+        result = operation(obj, other)
+        return self if result is obj else result
+
+    return method
+
+
+def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def method(self: Proxy[Any], other: Any) -> Any:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            if _core_of(self).fun is None:
+                return NotImplemented  # unset, hence by identity
+            obj = _current(self)
+        return operation(obj, other)
+
+    return method
+
+
+def _any(operation: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Proxy[Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            obj = _current(self)
+        return operation(obj, *args, **kwargs)
+
+    return method
+
+
+def _by_name(name: str) -> Callable[..., Any]:
+    return _any(lambda obj, *args: _special(obj, name)(*args))
+
+
+def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
+    return (obj,) if isinstance(obj, type) else _special(obj, "__mro_entries__")(bases)
+
+
+# One row a special method. Left out on purpose, since their mere presence changes what a thing is:
+# __await__ (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__,
+# __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the proxy itself stay its own:
+# __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__, __weakref__.
+_FORWARDED: dict[str, Callable[..., Any]] = {
+    "__str__": _unary(str),
+    "__bytes__": _unary(bytes),
+    "__format__": _binary(format),
+    "__hash__": _unary(hash),
+    "__eq__": _comparison(operator.eq),
+    "__ne__": _comparison(operator.ne),
+    "__lt__": _binary(operator.lt),
+    "__le__": _binary(operator.le),
+    "__gt__": _binary(operator.gt),
+    "__ge__": _binary(operator.ge),
+    "__call__": _any(lambda obj, *args, **kwargs: obj(*args, **kwargs)),
+    "__len__": _unary(len),
+    "__getitem__": _binary(operator.getitem),
+    "__setitem__": _any(operator.setitem),
+    "__delitem__": _binary(operator.delitem),
+    "__contains__": _binary(operator.contains),
+    "__iter__": _unary(iter),
+    "__reversed__": _unary(reversed),
+    "__next__": _unary(next),
+    "__aiter__": _unary(aiter),
+    "__anext__": _unary(anext),
+    "__enter__": _by_name("__enter__"),
+    "__aenter__": _by_name("__aenter__"),
+    "__int__": _unary(int),
+    "__float__": _unary(float),
+    "__complex__": _unary(complex),
+    "__index__": _unary(operator.index),
+    "__round__": _any(round),
+    "__trunc__": _unary(math.trunc),
+    "__floor__": _unary(math.floor),
+    "__ceil__": _unary(math.ceil),
+    "__neg__": _unary(operator.neg),
+    "__pos__": _unary(operator.pos),
+    "__abs__": _unary(abs),
+    "__invert__": _unary(operator.invert),
+    "__pow__": _any(pow),
+    "__rpow__": _any(lambda obj, other, *mod: pow(other, obj, *mod)),
+    "__ipow__": _in_place(operator.ipow),
+    "__divmod__": _binary(divmod),
+    "__rdivmod__": _reflected(divmod),
+    "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
+    "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
+    "__mro_entries__": _binary(_mro_entries),
+}
+for _name in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
+    _operation = getattr(operator, f"__{_name}__")
+    _FORWARDED[f"__{_name}__"] = _binary(_operation)
+    _FORWARDED[f"__r{_name}__"] = _reflected(_operation)
+    _FORWARDED[f"__i{_name}__"] = _in_place(getattr(operator, f"__i{_name}__"))
+for _name, _method in _FORWARDED.items():
+    _method.__name__ = _name
+    _method.__qualname__ = f"Proxy.{_name}"
+    setattr(Proxy, _name, _method)
+for _name in ("__repr__", "__bool__", "__dir__", "__exit__", "__aexit__"):
+    _FORWARDED[_name] = vars(Proxy)[_name]
+del _name, _method, _operation
