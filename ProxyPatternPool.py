@@ -115,7 +115,7 @@ _EPOCH = time.time() - time.monotonic()
 
 
 class _LazyFields:
-    """The `__dataclass_fields__` of a class, on demand: to import `dataclasses` takes longer than all else."""
+    """The `__dataclass_fields__` of a class, on demand: importing `dataclasses` is slow."""
 
     def __get__(self, instance: object, owner: type) -> Any:
         import dataclasses
@@ -419,9 +419,9 @@ def _check_number(name: str, value: Any, least: float = 0, whole: bool = False) 
 # what stats() shows of a pool's attributes as they are
 _REPORTED = tuple(
     """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
-    max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout nborrows
-    nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts wait_time
-    use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()  # noqa: SIM905
+    max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
+    nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts
+    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()  # noqa: SIM905
 )
 
 
@@ -566,7 +566,7 @@ class Pool(Generic[T]):
         self._name: str = p["name"] if p["name"] is not None else f"pool-{self._id}"
         self._label = f"pool {self._name!r}"
         self._debug = log.isEnabledFor(logging.DEBUG)
-        self._fun: FunHook[T] = p["fun"]
+        self._fun = cast("Callable[[int], T]", p["fun"])
         self._max_size: int | None = p["max_size"]
         self._min_size = self._cut_min_size(p["min_size"], p["max_size"])
         self._timeout: float | None = p["timeout"]
@@ -1151,14 +1151,13 @@ class Pool(Generic[T]):
     def _refuse(self, timeout: float | None) -> NoReturn:
         """Tell why there is no object."""
         with self._lock:
-            nusing = len(self._objects) + len(self._making)
+            nheld = len(self._objects) + len(self._making)
             nwaiting = len(self._gate._waiters)
             self._ntimeouts += not self._shutdown
         if self._shutdown:
             raise PoolException(f"{self._label}: shutting down")
-        raise TimeOut(
-            f"{self._label}: timeout after {timeout} s ({nusing} of {self._max_size} in use, {nwaiting} waiting)"
-        )
+        facts = f"{nheld} of {self._max_size} in use, {nwaiting} waiting"
+        raise TimeOut(f"{self._label}: timeout after {timeout} s ({facts})")
 
     def _attend(self, use: _Use) -> None:
         """Do what goes with a lending: the account of who holds it, the getter."""
@@ -1180,7 +1179,7 @@ class Pool(Generic[T]):
         return not expired and self._examine(use)
 
     def _make(self, use: _Use, lend: bool) -> None:
-        """Make the object for which a record was reserved; then it is lent or available, or doomed by a shutdown."""
+        """Make the object for which a record was reserved, and lend it or make it available."""
         begin = time.monotonic()
         try:
             use.obj = self._fun(use.number)
@@ -1409,7 +1408,7 @@ class Pool(Generic[T]):
         self._evict(lambda use: use.place is _IDLE)
 
     def _forked(self) -> None:
-        """Begin anew in the child of a fork; what was the parent's is neither used nor closed, nor dropped."""
+        """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
         records = [*self._objects.values(), *self._making.values()]
         for use in records:
             use.place = _GONE
@@ -1508,7 +1507,7 @@ class Pool(Generic[T]):
         return use
 
     def _reserve(self, blank: _Use) -> bool:
-        """Reserve the making of an object: its number, a token unless it has one, its place under the limit."""
+        """Reserve the making of an object: its number, its place under the limit, a token if it has none."""
         gate = self._gate
         has_token = blank.place is _TOKEN
         full = self._nobjs + len(self._making) >= gate._initial_value
@@ -1831,12 +1830,12 @@ class Proxy(Generic[T]):
         obj: One object for everybody.
         fun: Makes an object for each thread, context or greenlet, called with the creation number.
         set_name: The prefix of the methods `set`, `set_obj` and `set_fun`, if the object has its own `set`.
-        scope: Who shares an object. `AUTO`: `SHARED` with an object, `THREAD` with a function. `SHARED` with a
-            function: one object for the process, made by whoever comes first, no pool.
+        scope: Who shares an object. `AUTO`: `SHARED` with an object, `THREAD` with a function.
+            `SHARED` with a function: one object for the process, made by whoever comes first, no pool.
         log_level: Given to `log.setLevel`.
         max_size: Most objects in the pool behind `fun`; 0: no limit; `None`: no pool, an object is made for
             each thread and kept by it.
-        reclaim: Whether the object of a thread, context or greenlet which ends goes back to the pool by itself.
+        reclaim: Whether the object of a thread, context or greenlet which ends goes back by itself.
         **pool_parameters: Those of `Pool`.
 
     Raises:
@@ -2026,7 +2025,7 @@ class Proxy(Generic[T]):
 
     @contextmanager
     def _obj(self, timeout: float | None = None) -> Iterator[T]:
-        """Give the current object for a `with` block, and return it at its end; nested ones leave that to the outermost.
+        """Give the current object for a `with` block, and return it at the end of the outermost one.
 
         Args:
             timeout: As for `Pool.get`.
@@ -2103,19 +2102,17 @@ class Proxy(Generic[T]):
         try:
             obj = _local_of(self).obj
         except AttributeError:
-            fun = getattr(_core_of(self), "fun", None)
-            return (
-                "<Proxy unset>"
-                if fun is None
-                else f"<Proxy of {getattr(fun, '__qualname__', type(fun).__name__)}>"
-            )
+            if not _is_set(self):
+                return "<Proxy unset>"
+            fun = _core_of(self).fun
+            return f"<Proxy of {getattr(fun, '__qualname__', type(fun).__name__)}>"
         return repr(obj)
 
     def __bool__(self) -> bool:
         try:
             obj = _local_of(self).obj
         except AttributeError:
-            return _core_of(self).fun is not None
+            return _is_set(self)
         return bool(obj)
 
     def __dir__(self) -> list[str]:
@@ -2201,8 +2198,8 @@ _core_of: Callable[[Proxy[Any]], _Core] = cast(Any, Proxy)._Proxy__core.__get__
 _building_of: Callable[[Proxy[Any]], bool] = cast(Any, Proxy)._Proxy__building.__get__
 _own_names: set[str] = set()
 cast(Any, Proxy)._Proxy__declare(
-    "_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun _scope _local"
-    " _pool_max_size _pool_kwargs _Proxy__end_lending __copy__ __deepcopy__ __reduce_ex__".split()
+    """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
+    _scope _local _pool_max_size _pool_kwargs _Proxy__end_lending __copy__ __deepcopy__ __reduce_ex__""".split()  # noqa: SIM905
 )
 
 
@@ -2226,28 +2223,31 @@ def _setter_of(proxy: Proxy[Any], name: str) -> str:
         return name
 
 
+def _is_set(proxy: Proxy[Any]) -> bool:
+    """Whether there is an object, or a function to make one."""
+    try:
+        core = _core_of(proxy)
+    except AttributeError:  # a subclass which has not called our __init__ yet
+        return False
+    return core.obj is not None or core.fun is not None
+
+
 def _current(proxy: Proxy[Any], timeout: float | None = None) -> Any:
     """The current object, drawn if there is none yet."""
     try:
-        local = _local_of(proxy)
-        return local.obj
+        return _local_of(proxy).obj
     except AttributeError:
         pass
-    try:
-        core = _core_of(proxy)
-        known = core.fun is not None
-    except AttributeError:
-        known = False
-    if not known:
+    if not _is_set(proxy):
         raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-    return core.draw(local, timeout)
+    return _core_of(proxy).draw(_local_of(proxy), timeout)
 
 
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
 _PROBES = frozenset(
-    "pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist"
-    " _ipython_canary_method_should_not_exist_ _ipython_display_ _is_coroutine_mark _is_coroutine_marker"
-    " _mock_methods _mock_self _mock_wraps _spec_class _spec_asyncs _fields _partialmethod".split()
+    """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
+    _ipython_canary_method_should_not_exist_ _ipython_display_ _is_coroutine_mark _is_coroutine_marker
+    _spec_class _spec_asyncs _fields _partialmethod""".split()  # noqa: SIM905
 )
 
 
@@ -2264,18 +2264,10 @@ def _absent(proxy: Proxy[Any], name: str) -> Any:
         or name in _PROBES
     )
     if probing:
-        try:
-            core = _core_of(proxy)
-            seen = core.seen if core.fun is not None else None
-        except AttributeError:
-            seen = None
-        if (
-            seen is None
-            or hasattr(object, name)
-            or name in ("__module__", "__dict__", "__weakref__")
-            or not hasattr(seen, name)
-        ):
-            raise ProxyUnset(f"the proxy has no object yet, and looks for {name!r} draw none")
+        seen = _core_of(proxy).seen if _is_set(proxy) else None
+        idle = hasattr(object, name) or name in ("__module__", "__dict__", "__weakref__")
+        if seen is None or idle or not hasattr(seen, name):
+            raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
     return getattr(_current(proxy), name)
 
 
@@ -2355,8 +2347,8 @@ def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         try:
             obj = _local_of(self).obj
         except AttributeError:
-            if _core_of(self).fun is None:
-                return NotImplemented  # unset, hence by identity
+            if not _is_set(self):
+                return NotImplemented  # hence by identity
             obj = _current(self)
         return operation(obj, other)
 
@@ -2384,8 +2376,8 @@ def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
 
 # One row a special method. Left out on purpose, since their mere presence changes what a thing is:
 # __await__ (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__,
-# __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the proxy itself stay its own:
-# __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__, __weakref__.
+# __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the proxy itself stay
+# its own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__, __weakref__.
 _FORWARDED: dict[str, Callable[..., Any]] = {
     "__str__": _unary(str),
     "__bytes__": _unary(bytes),
@@ -2431,15 +2423,26 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
     "__mro_entries__": _binary(_mro_entries),
 }
-for _name in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
-    _operation = getattr(operator, f"__{_name}__")
-    _FORWARDED[f"__{_name}__"] = _binary(_operation)
-    _FORWARDED[f"__r{_name}__"] = _reflected(_operation)
-    _FORWARDED[f"__i{_name}__"] = _in_place(getattr(operator, f"__i{_name}__"))
+for _stem in (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "lshift",
+    "rshift",
+    "and",
+    "or",
+    "xor",
+):
+    _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
+    _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
+    _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
 for _name, _method in _FORWARDED.items():
     _method.__name__ = _name
     _method.__qualname__ = f"Proxy.{_name}"
     setattr(Proxy, _name, _method)
 for _name in ("__repr__", "__bool__", "__dir__", "__exit__", "__aexit__"):
     _FORWARDED[_name] = vars(Proxy)[_name]
-del _name, _method, _operation
