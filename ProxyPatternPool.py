@@ -60,11 +60,11 @@ log = logging.getLogger("ppp")
 
 T = TypeVar("T")
 
-FunHook = Callable[[int], T]
-PoolHook = Callable[[T], object]
-TraceHook = Callable[[T], str]
-StatsHook = Callable[[T], dict[str, Any]]
-HealthHook = Callable[[T], bool]
+FunHook = Callable[[int], Any]
+PoolHook = Callable[[Any], object]
+TraceHook = Callable[[Any], str]
+StatsHook = Callable[[Any], dict[str, Any]]
+HealthHook = Callable[[Any], bool]
 
 
 class PPPException(Exception):
@@ -335,19 +335,21 @@ class _Uses(Mapping[Any, _Use]):
 class _Lending(Generic[T]):
     """One lending of an object, ended once however often its end is asked for."""
 
-    __slots__ = ("pool", "stamp", "timeout", "use")
+    __slots__ = ("pool", "stamp", "task", "timeout", "use")
 
     pool: Pool[T]
     timeout: float | None
     use: _Use | None
     stamp: int
+    task: weakref.ref[Any] | None  # which asked for it on behalf of a proxy
 
     def __enter__(self) -> T:
         if self.use is not None:
             raise PoolException(f"{self.pool._label}: this obj() is in use already")
         self.use = use = self.pool._checkout(self.timeout)
         self.stamp = use.uses
-        return cast(T, use.obj)
+        obj: T = use.obj
+        return obj
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
         use = self.use
@@ -387,7 +389,18 @@ def _lending(kind: type[_Lending[T]], pool: Pool[T], timeout: float | None) -> _
     lending.pool = pool
     lending.timeout = timeout
     lending.use = None
+    lending.task = _current_task()
     return lending
+
+
+def _current_task() -> weakref.ref[Any] | None:
+    """The asyncio task which runs, if any."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        task = None if asyncio is None else asyncio.current_task()
+    except RuntimeError:  # no loop
+        return None
+    return None if task is None else weakref.ref(task)
 
 
 def _insist(step: Callable[..., object], *args: object) -> None:
@@ -491,7 +504,7 @@ class Pool(Generic[T]):
 
     def __init__(
         self,
-        fun: FunHook[T],
+        fun: Callable[[int], T],
         max_size: int | None = 0,
         min_size: int = 1,
         timeout: float | None = None,
@@ -501,19 +514,19 @@ class Pool(Generic[T]):
         max_using_delay_kill: float = 0.0,
         health_freq: int = 1,
         delay: float = 0.0,
-        opener: PoolHook[T] | None = None,
-        getter: PoolHook[T] | None = None,
-        retter: PoolHook[T] | None = None,
-        closer: PoolHook[T] | None = None,
-        health: HealthHook[T] | None = None,
-        stats: StatsHook[T] | None = None,
-        tracer: TraceHook[T] | None = None,
+        opener: Callable[[T], object] | None = None,
+        getter: Callable[[T], object] | None = None,
+        retter: Callable[[T], object] | None = None,
+        closer: Callable[[T], object] | None = None,
+        health: Callable[[T], bool] | None = None,
+        stats: Callable[[T], dict[str, Any]] | None = None,
+        tracer: Callable[[T], str] | None = None,
         log_level: int | str | None = None,
         *,
         name: str | None = None,
         max_lifetime: float = 0.0,
         check_after_idle: float | None = None,
-        reset: PoolHook[T] | None = None,
+        reset: Callable[[T], object] | None = None,
         invalidate_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         max_waiting: int = 0,
     ) -> None:
@@ -565,6 +578,7 @@ class Pool(Generic[T]):
         self._id = _registry.number()
         self._name: str = p["name"] if p["name"] is not None else f"pool-{self._id}"
         self._label = f"pool {self._name!r}"
+        self._key = os.urandom(16).hex()  # under which it travels, so that it arrives once in each process
         self._debug = log.isEnabledFor(logging.DEBUG)
         self._fun = cast("Callable[[int], T]", p["fun"])
         self._max_size: int | None = p["max_size"]
@@ -586,14 +600,14 @@ class Pool(Generic[T]):
         self._max_waiting: int = p["max_waiting"]
         self._invalidate_on: Any = p["invalidate_on"]
         self._health_freq: int = p["health_freq"]
-        self._opener: PoolHook[T] | None = p["opener"]
-        self._getter: PoolHook[T] | None = p["getter"]
-        self._retter: PoolHook[T] | None = p["retter"]
-        self._reset: PoolHook[T] | None = p["reset"]
-        self._closer: PoolHook[T] | None = p["closer"]
-        self._health: HealthHook[T] | None = p["health"]
-        self._stats: StatsHook[T] | None = p["stats"]
-        self._tracer: TraceHook[T] | None = p["tracer"]
+        self._opener: Callable[[T], object] | None = p["opener"]
+        self._getter: Callable[[T], object] | None = p["getter"]
+        self._retter: Callable[[T], object] | None = p["retter"]
+        self._reset: Callable[[T], object] | None = p["reset"]
+        self._closer: Callable[[T], object] | None = p["closer"]
+        self._health: Callable[[T], bool] | None = p["health"]
+        self._stats: Callable[[T], dict[str, Any]] | None = p["stats"]
+        self._tracer: Callable[[T], str] | None = p["tracer"]
         # what the short ways of get and ret need to know
         self._attended = self._getter is not None or self._max_using_delay_warn > 0
         self._hooked_ret = self._retter is not None or self._reset is not None
@@ -658,7 +672,8 @@ class Pool(Generic[T]):
             PoolException: The pool is shutting down, or `timeout` makes no sense.
             Exception: What `fun` raised.
         """
-        return cast(T, self._checkout(timeout).obj)
+        obj: T = self._checkout(timeout).obj
+        return obj
 
     def ret(self, obj: T) -> None:
         """Return an object, whatever hooks do; if it is not lent, log a warning and do nothing else.
@@ -807,7 +822,7 @@ class Pool(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
 
-    def __delete__(self, instance: object = None) -> None:
+    def __delete__(self) -> None:
         """Close every object now, lent ones too, and keep the pool."""
         self._empty()
 
@@ -817,7 +832,7 @@ class Pool(Generic[T]):
         return json.dumps(self.stats(), default=repr)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle_pool, (type(self), _registry.key_of(self), self._parameters)
+        return _unpickle_pool, (type(self), self._key, self._parameters)
 
     def __del__(self) -> None:
         if self.__dict__.get("_shutdown", True):
@@ -857,11 +872,13 @@ class Pool(Generic[T]):
 
     def _create(self) -> T:
         """Make an object beyond those idle, and lend it."""
-        return cast(T, self._added(lend=True).obj)
+        obj: T = self._added(lend=True).obj
+        return obj
 
     def _new(self) -> T:
         """Make an object and add it to the available ones."""
-        return cast(T, self._added(lend=False).obj)
+        obj: T = self._added(lend=False).obj
+        return obj
 
     def _added(self, lend: bool) -> _Use:
         use = _Use()
@@ -1135,12 +1152,14 @@ class Pool(Generic[T]):
 
     def _await(self, waiter: _Waiter, deadline: float | None) -> _Use | None:
         """Wait for one's turn: an object, or a token and with it what is idle or an object to make."""
-        begin = time.monotonic()
-        gift = self._gate._wait(waiter, None if deadline is None else max(0.0, deadline - begin))
-        waited = time.monotonic() - begin
+        begin = self._clock()
+        gift = self._gate._wait(waiter, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        waited = self._clock() - begin
         with self._lock:
             self._wait_time += waited
-            return self._take(waiter.blank) if gift is waiter.blank else gift
+            if gift is waiter.blank:
+                gift = self._take(waiter.blank)
+        return None if gift is _CLOSED else gift
 
     def _unwait(self, waiter: _Waiter) -> None:
         """Leave the queue after an interruption, and give up what came meanwhile."""
@@ -1180,17 +1199,18 @@ class Pool(Generic[T]):
 
     def _make(self, use: _Use, lend: bool) -> None:
         """Make the object for which a record was reserved, and lend it or make it available."""
-        begin = time.monotonic()
+        begin = self._clock()
         try:
             use.obj = self._fun(use.number)
-            spent = time.monotonic() - begin
             now = self._clock()
             lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
             with self._lock:
-                admitted = self._admit(use, id(use.obj), now, now + lifetime, spent)
+                admitted = self._admit(use, id(use.obj), now, now + lifetime, now - begin)
             if not admitted:
                 use.obj = None
                 raise PoolException(f"{self._label}: fun returned an object that the pool has already")
+            if self._debug:
+                log.debug("%s: made %s", self._label, self._trace(use.obj))
             self._start_housekeeper()
             self._hook("opener", self._opener, use)
             with self._lock:
@@ -1260,10 +1280,12 @@ class Pool(Generic[T]):
 
     def _invalidate(self, use: _Use, stamp: int) -> None:
         """End a lending by destroying the object."""
+        now = self._clock()
         try:
             with self._lock:
                 lent = use.place is _LENT and use.uses == stamp
                 if lent:
+                    self._use_time += now - use.got
                     self._doom(use)
                     self._ninvalidated += 1
             if lent:
@@ -1298,7 +1320,7 @@ class Pool(Generic[T]):
         with self._lock:
             self._nhealth += 1
         try:
-            good = bool(cast(HealthHook[T], self._health)(use.obj))
+            good = bool(self._health(use.obj))  # type: ignore[misc]
         except Exception as exc:
             log.error("%s: exception in health: %s", self._label, exc, exc_info=True)
             with self._lock:
@@ -1377,6 +1399,8 @@ class Pool(Generic[T]):
                     use.hook = ""
                     mine = True
             if mine:
+                if self._debug:
+                    log.debug("%s: closing %s", self._label, self._trace(use.obj))
                 self._hook("closer", self._closer, use)
                 self._strike(use)
         except BaseException:
@@ -1492,7 +1516,7 @@ class Pool(Generic[T]):
         has_token = blank.place is _TOKEN
         if self._shutdown or (gate._value <= 0 and not has_token):
             return None
-        use = cast(_Use, root.older)
+        use: _Use = root.older
         while use.place is _HELD:  # under examination
             use = use.older
         if use is root:
@@ -1642,7 +1666,7 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: threading.Event, delay: float
             else:
                 due = time.monotonic() + delay
                 pool._hkRound()
-        except Exception as exc:
+        except BaseException as exc:  # a hook may even try to end the thread
             pool._hk_errors += 1
             log.error("%s: exception in housekeeper: %s", pool._label, exc, exc_info=True)
         del pool
@@ -1654,29 +1678,19 @@ class _Registry:
     def __init__(self) -> None:
         self.next_id = 1
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
-        self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
-        self.pickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
+        self.proxies: weakref.WeakValueDictionary[str, Proxy[Any]] = weakref.WeakValueDictionary()
+        self.unpickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
         self.inherited: list[
             Any
         ] = []  # from the parent of a fork: dropped, they might close what is the parent's
         self.lock = threading.RLock()
 
     def number(self) -> int:
-        """A number that no other pool or proxy of the process has."""
+        """A number that no other pool of the process has."""
         with self.lock:
             number = self.next_id
             self.next_id += 1
             return number
-
-    def key_of(self, instance: Any) -> str:
-        """The key under which an instance travels, so that it arrives once in each process."""
-        with self.lock:
-            for key, known in list(self.pickled.items()):
-                if known is instance:
-                    return key
-            key = os.urandom(16).hex()
-            self.pickled[key] = instance
-            return key
 
     def after_fork(self) -> None:
         """Let all begin anew in the child."""
@@ -1699,15 +1713,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -> Pool[Any]:
-    """The pool of that key in this process: one that makes objects on demand."""
+    """The pool that came here under that key; it makes objects on demand."""
     with _registry.lock:
-        pool: Pool[Any] | None = _registry.pickled.get(key)
+        pool: Pool[Any] | None = _registry.unpickled.get(key)
         if pool is None:
             pool = cls.__new__(cls)
             pool._shutdown = True
             pool._configure(**parameters)
             pool._reset_state()
-            _registry.pickled[key] = pool
+            pool._key = key
+            _registry.unpickled[key] = pool
         return pool
 
 
@@ -1751,19 +1766,30 @@ def _new_local(scope: _Scope) -> Any:
     return Proxy.Local()
 
 
+def _link_greenlet(proxy: Proxy[Any]) -> bool:
+    """See that the end of an eventlet greenlet ends its lending: its local stays on."""
+    from eventlet import getcurrent
+
+    link = getattr(getcurrent(), "link", None)
+    if link is not None:
+        link(lambda _: proxy._ret_obj())
+    return link is not None
+
+
 class _Core:
     """What a proxy knows, beside its current object."""
 
     def __init__(
         self, set_name: str, scope: _Scope, max_size: int | None, reclaim: bool, kwargs: dict[str, Any]
     ) -> None:
+        self.key = os.urandom(16).hex()  # under which it travels, so that it arrives once in each process
         self.set_name = set_name
         self.setters = {set_name: "_set", f"{set_name}_obj": "_set_obj", f"{set_name}_fun": "_set_fun"}
         self.asked_scope = self.scope = scope
         self.reclaim = reclaim
         self.pool_max_size = max_size
         self.pool_kwargs = kwargs
-        self.fun: FunHook[Any] | None = None
+        self.fun: FunHook | None = None
         self.obj: Any = None
         self.pool: Pool[Any] | None = None
         self.seen: type | None = None  # the class of the last object made
@@ -1776,11 +1802,14 @@ class _Core:
         """Begin anew in the child of a fork, but for an object that the program itself has set."""
         self.lock = threading.RLock()
         if self.fun is not None:
+            self.nobjs = self.next_number = 0
+            self.spare_numbers.clear()
             _registry.inherited.append(_local_of(proxy))
             object.__setattr__(proxy, "_local", _new_local(self.scope))
 
-    def draw(self, local: Any, timeout: float | None) -> Any:
+    def draw(self, proxy: Proxy[Any], timeout: float | None) -> Any:
         """Make the current object, or get it from the pool."""
+        local = _local_of(proxy)
         try:
             if self.scope is _Scope.SHARED:
                 with self.lock:
@@ -1796,6 +1825,8 @@ class _Core:
                 obj = lending.__enter__()
                 local.lending = lending
                 local.obj = obj
+                if self.reclaim and self.scope is _Scope.EVENTLET and not hasattr(local, "linked"):
+                    local.linked = _link_greenlet(proxy)
             obj = local.obj
         except AttributeError as exc:  # it must not look as if the object had no such attribute
             raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
@@ -1811,7 +1842,7 @@ class _Core:
                 number = self.next_number
                 self.next_number += 1
         try:
-            obj = cast(FunHook[Any], self.fun)(number)
+            obj = cast(FunHook, self.fun)(number)
         except BaseException:
             self.spare_numbers.append(number)
             raise
@@ -1855,7 +1886,7 @@ class Proxy(Generic[T]):
     def __init__(
         self,
         obj: T | None = None,
-        fun: FunHook[T] | None = None,
+        fun: Callable[[int], T] | None = None,
         set_name: str = "set",
         scope: _Scope = _Scope.AUTO,
         log_level: int | str | None = None,
@@ -1877,7 +1908,7 @@ class Proxy(Generic[T]):
         object.__setattr__(self, "_Proxy__core", core)
         object.__setattr__(self, "_local", _Local())
         _own_names.update(core.setters)
-        _registry.proxies[_registry.number()] = self
+        _registry.proxies[core.key] = self
         self._set(obj, fun, mandatory=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -1905,7 +1936,9 @@ class Proxy(Generic[T]):
 
     # Setting it
 
-    def _set(self, obj: T | None = None, fun: FunHook[T] | None = None, mandatory: bool = True) -> Proxy[T]:
+    def _set(
+        self, obj: T | None = None, fun: Callable[[int], T] | None = None, mandatory: bool = True
+    ) -> Proxy[T]:
         """Set what the proxy stands for; a pool that it had is shut down.
 
         Args:
@@ -1953,7 +1986,7 @@ class Proxy(Generic[T]):
         """
         return self._set(obj=obj)
 
-    def _set_fun(self, fun: FunHook[T]) -> Proxy[T]:
+    def _set_fun(self, fun: Callable[[int], T]) -> Proxy[T]:
         """Set the function that makes an object for each thread, context or greenlet.
 
         Args:
@@ -2005,23 +2038,11 @@ class Proxy(Generic[T]):
 
     def _ret_obj(self) -> None:
         """Give the current object back to its pool; if there is none, do nothing."""
-        self.__end_lending(_Lending.__exit__, None, None, None)
+        _end_lending(self, lambda lending: lending.__exit__(None, None, None))
 
     def _invalidate_obj(self) -> None:
         """Destroy the current object, say a broken connection, instead of giving it back."""
-        self.__end_lending(_Lending.invalidate)
-
-    def __end_lending(self, how: Callable[..., None], *args: object) -> None:
-        local = _local_of(self)
-        lending: _Lending[T] | None = getattr(local, "lending", None)
-        if lending is None:
-            return
-        try:
-            del local.obj, local.lending
-            how(lending, *args)
-        except BaseException:
-            _insist(lending.end)
-            raise
+        _end_lending(self, _Lending.invalidate)
 
     @contextmanager
     def _obj(self, timeout: float | None = None) -> Iterator[T]:
@@ -2054,7 +2075,7 @@ class Proxy(Generic[T]):
         return _core_of(self).pool
 
     @property
-    def _fun(self) -> FunHook[T] | None:
+    def _fun(self) -> Callable[[int], T] | None:
         return _core_of(self).fun
 
     @property
@@ -2083,6 +2104,15 @@ class Proxy(Generic[T]):
         return getattr(_current(self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _own_names:
+            try:
+                obj = _local_of(self).obj
+            except AttributeError:
+                pass
+            else:
+                if not _is_building(self):
+                    setattr(obj, name, value)
+                    return
         if _is_building(self) and not _is_own(self, name):
             type(self).__declare([name])
         if _is_own(self, name):
@@ -2149,7 +2179,7 @@ class Proxy(Generic[T]):
             own = object.__getattribute__(self, "__dict__")
         except AttributeError:  # only subclasses have one
             own = {}
-        return _unpickle_proxy, (type(self), _registry.key_of(self), parameters, own)
+        return _unpickle_proxy, (type(self), core.key, parameters, own)
 
     if TYPE_CHECKING:
 
@@ -2199,7 +2229,8 @@ _building_of: Callable[[Proxy[Any]], bool] = cast(Any, Proxy)._Proxy__building._
 _own_names: set[str] = set()
 cast(Any, Proxy)._Proxy__declare(
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
-    _scope _local _pool_max_size _pool_kwargs _Proxy__end_lending __copy__ __deepcopy__ __reduce_ex__""".split()  # noqa: SIM905
+    _scope _local _pool_max_size _pool_kwargs
+    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__""".split()  # noqa: SIM905
 )
 
 
@@ -2240,33 +2271,46 @@ def _current(proxy: Proxy[Any], timeout: float | None = None) -> Any:
         pass
     if not _is_set(proxy):
         raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-    return _core_of(proxy).draw(_local_of(proxy), timeout)
+    return _core_of(proxy).draw(proxy, timeout)
+
+
+def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending[Any]], None]) -> None:
+    """Take the current object away, and end its lending; it is not current any more whatever fails."""
+    local = _local_of(proxy)
+    lending: _Lending[Any] | None = getattr(local, "lending", None)
+    if lending is None:
+        return
+    owner = None if lending.task is None else lending.task()
+    inherited = owner is not None and lending.task != _current_task() and not owner.done()
+    try:
+        del local.obj, local.lending
+        if not inherited:  # else it is for the task that drew it to end it
+            how(lending)
+    except BaseException:
+        if not inherited:
+            _insist(lending.end)
+        raise
 
 
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
 _PROBES = frozenset(
-    """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
-    _ipython_canary_method_should_not_exist_ _ipython_display_ _is_coroutine_mark _is_coroutine_marker
+    """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist place_as
     _spec_class _spec_asyncs _fields _partialmethod""".split()  # noqa: SIM905
 )
+_OF_EACH_CLASS = ("__annotations__", "__dict__", "__name__", "__qualname__", "__mro__", "__bases__")
 
 
 def _absent(proxy: Proxy[Any], name: str) -> Any:
     """An attribute of an object which is not there yet: only real use draws one."""
-    if name == "__class__":
-        return type(proxy)
-    if name in _FORWARDED:
+    if name == "__class__" or hasattr(Proxy, name):
         return object.__getattribute__(proxy, name)
-    probing = (
+    if (
         (name.startswith("__") and name.endswith("__"))
-        or (name.startswith("_repr_") and name.endswith("_"))
-        or name.startswith("_mock_")
+        or name.startswith(("_ipython_", "_is_coroutine", "_mock_", "_repr_"))
         or name in _PROBES
-    )
-    if probing:
+    ):
         seen = _core_of(proxy).seen if _is_set(proxy) else None
-        idle = hasattr(object, name) or name in ("__module__", "__dict__", "__weakref__")
-        if seen is None or idle or not hasattr(seen, name):
+        if seen is None or name in _OF_EACH_CLASS or not hasattr(seen, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
     return getattr(_current(proxy), name)
 
@@ -2281,15 +2325,17 @@ def _check_pool_parameters(parameters: dict[str, Any]) -> None:
 def _unpickle_proxy(
     cls: type[Proxy[Any]], key: str, parameters: dict[str, Any], own: dict[str, Any]
 ) -> Proxy[Any]:
-    """The proxy of that key in this process."""
+    """The proxy that came here under that key."""
     with _registry.lock:
-        proxy: Proxy[Any] | None = _registry.pickled.get(key)
+        proxy: Proxy[Any] | None = _registry.unpickled.get(key)
         if proxy is None:
             proxy = cls.__new__(cls)
             Proxy.__init__(proxy, **parameters)
             for name, value in own.items():
                 object.__setattr__(proxy, name, value)
-            _registry.pickled[key] = proxy
+            if _core_of(proxy).fun is not None:
+                _core_of(proxy).key = key
+                _registry.unpickled[key] = proxy
         return proxy
 
 
@@ -2356,7 +2402,7 @@ def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def _any(operation: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Proxy[Any], *args: Any, **kwargs: Any) -> Any:
+    def method(self: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
         try:
             obj = _local_of(self).obj
         except AttributeError:
@@ -2366,8 +2412,20 @@ def _any(operation: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _call(self: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
+    try:
+        obj = _local_of(self).obj
+    except AttributeError:
+        obj = _current(self)
+    return obj(*args, **kwargs)
+
+
 def _by_name(name: str) -> Callable[..., Any]:
     return _any(lambda obj, *args: _special(obj, name)(*args))
+
+
+def _unwrapped(obj: Any) -> Any:
+    return _current(obj) if issubclass(type(obj), Proxy) else obj
 
 
 def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
@@ -2389,7 +2447,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__le__": _binary(operator.le),
     "__gt__": _binary(operator.gt),
     "__ge__": _binary(operator.ge),
-    "__call__": _any(lambda obj, *args, **kwargs: obj(*args, **kwargs)),
+    "__call__": _call,
     "__len__": _unary(len),
     "__getitem__": _binary(operator.getitem),
     "__setitem__": _any(operator.setitem),
@@ -2414,7 +2472,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__pos__": _unary(operator.pos),
     "__abs__": _unary(abs),
     "__invert__": _unary(operator.invert),
-    "__pow__": _any(pow),
+    "__pow__": _any(lambda obj, *args: pow(obj, *map(_unwrapped, args))),  # with a modulus, not reflected
     "__rpow__": _any(lambda obj, other, *mod: pow(other, obj, *mod)),
     "__ipow__": _in_place(operator.ipow),
     "__divmod__": _binary(divmod),
@@ -2422,6 +2480,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
     "__mro_entries__": _binary(_mro_entries),
+    "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
 for _stem in (
     "add",

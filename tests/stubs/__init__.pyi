@@ -1,0 +1,1 @@
+../../ProxyPatternPool.py

@@ -1,0 +1,101 @@
+"""A user's program, all of it right: type checkers must say nothing, and know each type."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from typing_extensions import assert_type
+
+import ProxyPatternPool as ppp
+
+
+def connect(number: int) -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+
+def healthy(db: sqlite3.Connection) -> bool:
+    return db.total_changes >= 0
+
+
+def describe(db: sqlite3.Connection) -> dict[str, int]:
+    return {"changes": db.total_changes}
+
+
+def trace(db: sqlite3.Connection) -> str:
+    return f"connection {id(db)}"
+
+
+pool = ppp.Pool(
+    connect,
+    4,
+    1,
+    timeout=1.0,
+    max_use=100,
+    opener=healthy,
+    getter=lambda db: db.rollback(),
+    retter=sqlite3.Connection.rollback,
+    closer=sqlite3.Connection.close,
+    health=healthy,
+    stats=describe,
+    tracer=trace,
+    name="right",
+    invalidate_on=(sqlite3.OperationalError,),
+)
+assert_type(pool, ppp.Pool[sqlite3.Connection])
+
+lent = pool.get(0.5)
+assert_type(lent, sqlite3.Connection)
+pool.ret(lent)
+
+with pool.obj(timeout=None) as held:
+    assert_type(held, sqlite3.Connection)
+
+broken = pool.get()
+pool.invalidate(broken)
+pool.resize(max_size=2)
+pool.drain()
+pool.shutdown(0.1, grace=0.1)
+
+with ppp.Pool(lambda number: [number], max_size=None) as lists:
+    assert_type(lists.get(), list[int])
+
+maker: ppp.FunHook[sqlite3.Connection] = connect
+hook: ppp.PoolHook[sqlite3.Connection] = sqlite3.Connection.rollback
+tracer: ppp.TraceHook[sqlite3.Connection] = trace
+
+
+def statistics() -> Iterator[str]:
+    yield from pool.stats()
+
+
+proxy: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(set_name="use", max_size=4)
+proxy._set_pool(max_size=2)
+proxy._set_fun(connect)
+assert_type(proxy._get_obj(), sqlite3.Connection)
+with proxy._obj() as mine:
+    assert_type(mine, sqlite3.Connection)
+proxy.execute("SELECT 1")
+proxy._ret_obj()
+
+later: ppp.Proxy[sqlite3.Connection] = ppp.Proxy()
+later.set_fun(connect)
+assert_type(later._has_obj(), bool)
+
+assert_type(ppp.Proxy(fun=connect)._get_obj(), sqlite3.Connection)
+assert_type(ppp.Proxy(obj="text", scope=ppp.Proxy.Scope.SHARED)._get_obj(), str)
+
+
+class Reference(ppp.Proxy[sqlite3.Connection]):
+    """A proxy with a constructor of its own."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(fun=lambda number: sqlite3.connect(path), max_size=None)
+
+
+assert_type(Reference(":memory:")._get_obj(), sqlite3.Connection)
+
+try:
+    pool.get()
+except ppp.TooManyRequests as busy:
+    late: ppp.TimeOut = busy
+except (ppp.TimeOut, ppp.PoolException, ppp.ProxyUnset, ppp.ProxyException, ppp.PPPException):
+    pass
