@@ -21,6 +21,7 @@ Example:
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import enum
 import functools
@@ -197,6 +198,28 @@ class _Waiter:
         self.gift: _Use | None = None
         self.signal = threading.Lock()
         self.signal.acquire()
+
+
+class _Bell:
+    """Wakes one thread that waits for it, now or later.
+
+    Unlike `threading.Event`, which is written in Python, it cannot be interrupted with its lock held.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        try:  # noqa: SIM105, which could be interrupted before it has begun
+            self._lock.release()
+        except RuntimeError:  # it rings already
+            pass
+
+    def wait(self, seconds: float) -> bool:
+        return self._lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
 
 
 _CLOSED = _Use()  # the gift to a waiter whose pool was shut down
@@ -404,13 +427,13 @@ def _current_task() -> weakref.ref[Any] | None:
 
 
 def _insist(step: Callable[..., object], *args: object) -> None:
-    """Do a step of cleaning up that can be repeated, however often it is interrupted."""
+    """Do a step of cleaning up which may be repeated, however often it is interrupted."""
     while True:
         try:
             step(*args)
             return
-        except BaseException as interruption:  # what matters is raised by our caller
-            log.debug("interrupted while cleaning up: %r", interruption)
+        except BaseException:
+            continue  # our caller raises what made it clean up
 
 
 def _caller() -> tuple[str, str, int]:
@@ -638,8 +661,8 @@ class Pool(Generic[T]):
         self._idle = _Use()  # the root of the idle ones, itself no object
         self._idle.older = self._idle.newer = self._idle
         self._housekeeper: threading.Thread | None = None
-        self._wake = threading.Event()  # for the housekeeper: fill, or end
-        self._all_back = threading.Event()  # for a shutdown that waits for lent objects
+        self._wake = _Bell()  # for the housekeeper: fill, or end
+        self._all_back = _Bell()  # for a shutdown that waits for lent objects
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
         self._begin = self._hk_begin = self._clock()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
@@ -681,11 +704,17 @@ class Pool(Generic[T]):
         Args:
             obj: What `get` gave.
         """
-        use = self._objects.get(id(obj))
-        if use is None:
-            self._unexpected(obj)
-        else:
-            self._checkin(use, use.uses)
+        use: _Use | None = None
+        try:
+            use = self._objects.get(id(obj))
+            if use is None:
+                self._unexpected(obj)
+            else:
+                self._checkin(use, use.uses)
+        except BaseException:
+            if use is None:
+                _insist(self._give_back_now, obj)
+            raise
 
     def obj(self, timeout: float | None = None) -> AbstractContextManager[T]:
         """Borrow an object for a `with` block, and return it whatever happens there.
@@ -806,14 +835,16 @@ class Pool(Generic[T]):
         if grace > 0:
             with self._lock:
                 if self._nobjs == 0:
-                    self._all_back.set()
-            self._all_back.wait(min(grace, threading.TIMEOUT_MAX))
+                    self._all_back.ring()
+            self._all_back.wait(grace)
         lent = self._evict(lambda use: use.place is _LENT)
         if lent:
             log.warning("%s: shutting down with %d objects in use", self._label, lent)
         self._sweep()
         housekeeper = self._housekeeper
-        if delay > 0 and housekeeper is not None and housekeeper is not threading.current_thread():
+        if housekeeper is threading.current_thread():
+            return
+        if delay > 0 and housekeeper is not None and housekeeper.is_alive():
             housekeeper.join(min(delay, threading.TIMEOUT_MAX))
 
     def __enter__(self) -> Pool[T]:
@@ -839,7 +870,7 @@ class Pool(Generic[T]):
             return
         with self._lock:
             forgotten = self._nobjs > 0 or self._housekeeper is not None
-        self._end()
+        _insist(self._end)
         self._idle.older = self._idle.newer = None
         if forgotten:
             warnings.warn(f"{self._label} was abandoned without shutdown", ResourceWarning, stacklevel=2)
@@ -1032,10 +1063,10 @@ class Pool(Generic[T]):
         if self._nlive() >= self._min_size or not self._ahead or self._clock() < self._fill_after:
             return
         housekeeper = self._housekeeper
-        if housekeeper is not None and housekeeper is not threading.current_thread():
-            self._wake.set()
-        else:
+        if housekeeper is None or housekeeper is threading.current_thread() or not housekeeper.is_alive():
             self._fill()
+        else:
+            self._wake.ring()
 
     def _start_housekeeper(self) -> None:
         """Start the thread that does the rounds, once."""
@@ -1048,10 +1079,11 @@ class Pool(Generic[T]):
                 name=f"{self._name} housekeeper",
                 daemon=True,
             )
+        started = _Bell()
         try:
-            thread.start()
+            _thread.start_new_thread(_start, (thread, started))
+            started.wait(math.inf)
         except RuntimeError as exc:  # no more threads, or the interpreter is about to end
-            self._housekeeper = None
             log.error("%s: no housekeeper: %s", self._label, exc)
 
     # The life of an object: making, lending, examining, returning, destroying
@@ -1101,14 +1133,13 @@ class Pool(Generic[T]):
         waiter: _Waiter | None = None
         try:
             while True:
-                blank = _Use()
-                next_waiter = _Waiter(blank)
+                new_waiter = _Waiter(_Use())
                 if waiter is None:
                     with self._lock:
-                        use = self._take(blank)
+                        use = self._take(new_waiter.blank)
                         if use is None and self._may_wait(timeout):
                             self._nwaits += 1
-                            waiter = next_waiter
+                            waiter = new_waiter
                             self._gate._waiters.append(waiter)
                 if waiter is not None:
                     use = self._await(waiter, deadline)
@@ -1122,9 +1153,10 @@ class Pool(Generic[T]):
                         self._lend(use, self._clock())
                 else:
                     # we lose our token with the object, and wait for it at the head of the queue
+                    new_waiter = _Waiter(_Use())
                     with self._lock:
                         self._doom(use)
-                        waiter = next_waiter
+                        waiter = new_waiter
                         self._gate._waiters.appendleft(waiter)
                     self._close(use)
                     use = None
@@ -1201,11 +1233,16 @@ class Pool(Generic[T]):
         """Make the object for which a record was reserved, and lend it or make it available."""
         begin = self._clock()
         try:
-            use.obj = self._fun(use.number)
+            # meanwhile the record holds a box: filled by C, no interruption can part us from the object
+            box: list[T] = []
+            use.obj = box
+            box.extend(map(self._fun, (use.number,)))
+            if not box:
+                raise PoolException(f"{self._label}: fun raised StopIteration")
             now = self._clock()
             lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
             with self._lock:
-                admitted = self._admit(use, id(use.obj), now, now + lifetime, now - begin)
+                admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
             if not admitted:
                 use.obj = None
                 raise PoolException(f"{self._label}: fun returned an object that the pool has already")
@@ -1249,6 +1286,11 @@ class Pool(Generic[T]):
             self._is_back(use, now)
         if self._nobjs < self._min_size:
             self._refill()
+
+    def _give_back_now(self, obj: T) -> None:
+        use = self._objects.get(id(obj))
+        if use is not None:
+            self._give_back(use, use.uses)
 
     def _give_back(self, use: _Use, stamp: int) -> bool:
         """End a lending with hooks, or by destruction; whether the object was lent."""
@@ -1334,8 +1376,8 @@ class Pool(Generic[T]):
     def _discard(self, use: _Use, stamp: int) -> None:
         """Give up what was interrupted in our hands: a token, a creation, or an object."""
         with self._lock:
-            if use.place is _MAKING and use.obj is not None:
-                self._admit(use, id(use.obj), 0.0, 0.0, 0.0)
+            if use.place is _MAKING and use.obj:
+                self._admit(use, id(use.obj[0]), 0.0, 0.0, 0.0)
             if use.place is _MAKING or use.place is _TOKEN:
                 self._forget(use)
             elif use.uses == stamp and use.place in _USING:
@@ -1415,7 +1457,7 @@ class Pool(Generic[T]):
         with self._lock:
             self._forget(use)
         if self._shutdown and self._nobjs == 0:
-            self._all_back.set()
+            self._all_back.ring()
 
     def _end(self) -> None:
         """Close the door: waiters are woken, the housekeeper ends, idle objects are closed."""
@@ -1428,7 +1470,7 @@ class Pool(Generic[T]):
                 del waiters[0]
                 waiter.gift = _CLOSED
                 waiter.signal.release()
-        self._wake.set()
+        self._wake.ring()
         self._evict(lambda use: use.place is _IDLE)
 
     def _forked(self) -> None:
@@ -1555,6 +1597,7 @@ class Pool(Generic[T]):
         """Take in the object that was made, unless the pool has it already."""
         if use.place is not _MAKING or key in self._objects:
             return False
+        use.obj = use.obj[0]
         use.key = key
         use.got = use.back = now
         if expires < use.expires:  # else it was drained meanwhile
@@ -1651,12 +1694,21 @@ class Pool(Generic[T]):
 #
 
 
-def _keep_house(ref: weakref.ref[Pool[Any]], wake: threading.Event, delay: float) -> None:
+def _start(thread: threading.Thread, started: _Bell) -> None:
+    """Start a thread from one that is never interrupted: an interrupted `Thread.start` leaves a ghost."""
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        log.error("no housekeeper: %s", exc)
+    finally:
+        started.ring()
+
+
+def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell, delay: float) -> None:
     """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
     due = time.monotonic() + delay
     while True:
-        woken = wake.wait(max(0.0, min(due - time.monotonic(), threading.TIMEOUT_MAX)))
-        wake.clear()
+        woken = wake.wait(due - time.monotonic())
         pool = ref()
         if pool is None or pool._shutdown:
             return

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import math
 import operator
 import os
-import types
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import ProxyPatternPool as ppp
 
+_FOR_THE_ROWS = json, math, np, operator, os  # what the code of the table's rows uses
 PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
 
 # Objects of the table
@@ -314,6 +317,14 @@ class Descriptor:
         pass
 
 
+def raised(error: BaseException) -> str:
+    """Raise something, and give the name of what came."""
+    try:
+        raise error
+    except Exception as found:
+        return type(found).__name__
+
+
 # The table
 
 
@@ -335,7 +346,7 @@ class Row:
     @property
     def shown(self) -> str:
         """The code in one line."""
-        return self.code.replace(":\n  ", ": ").replace("\n", "; ")
+        return self.code.replace(":\n  ", ": ").replace("\n  ", " ").replace("\n", "; ")
 
     def make(self) -> Any:
         """Make the object."""
@@ -499,6 +510,24 @@ LEFT_OUT = [
         "a class that keeps a proxy would draw its object",
     ),
 ]
+LIMITS = [
+    Row(("str.join",), "'a'", "'-'.join([x, 'b'])", "C code that takes the characters of a real str"),
+    Row(("json",), "{'a': 1}", "json.dumps(x)", "C code that asks for the type, not for the class"),
+    Row(
+        ("match",),
+        "[1, 2]",
+        "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'",
+        "the patterns `[…]` and `{…}` ask for a mark on the type",
+    ),
+    Row(("raise",), "KeyError('lost')", "r = raised(x)", "Python raises nothing but real exceptions"),
+    Row(("memory",), "np.arange(3)", "bytes(memoryview(x)[:1])[:1]", "see `__buffer__`"),
+    Row(
+        ("ufunc",),
+        "np.zeros(2)",
+        "np.add([1, 2], 3, out=x).tolist()",
+        "numpy writes to real arrays only; reading goes through `__array__` and the like",
+    ),
+]
 NEVER = {
     "__new__": "makes an object: called by calling its class, which is forwarded",
     "__init__": "makes an object: called by calling its class, which is forwarded",
@@ -589,8 +618,8 @@ def _code(text: str) -> str:
     return f"<code>{escaped}</code>"
 
 
-def _table(rows: list[Row], *, reasons: bool) -> list[str]:
-    heads = ["special method", "object `x`", "code", "on the object", *MODES]
+def _table(rows: list[Row], *, reasons: bool, first: str = "special method") -> list[str]:
+    heads = [first, "object `x`", "code", "on the object", *MODES]
     heads += ["why"] if reasons else []
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for row in rows:
@@ -623,6 +652,13 @@ def render() -> str:
         "",
         *_table(LEFT_OUT, reasons=True),
         "",
+        "## Out of reach",
+        "",
+        "Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.",
+        "Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.",
+        "",
+        *_table(LIMITS, reasons=True, first="what"),
+        "",
         "## Not looked up on an object",
         "",
         "| name | why |",
@@ -644,5 +680,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-_USED_BY_CODE = (math, operator, os, types)

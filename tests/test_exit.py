@@ -131,7 +131,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_program_ends_quietly(end: str) -> None:
-    """A program ends with status 0 and an empty stderr while the pool is at it, and its idle objects are closed."""
+    """A program ends with status 0, an empty stderr and idle objects closed, whatever the pool is busy with."""
     done = run_python(HEAD + ENDS[end])
     assert done.stderr == ""
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""Forks: the child has an empty pool of its own, whatever the parent's threads were doing; the parent goes on."""
+"""Forks: the child has a pool of its own, whatever the parent's threads were doing; the parent goes on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Thing:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Fork, let the child do something, and give its status: 0 if it returned true, negative if it was killed."""
+    """Fork, let the child do something, and give its status: 0 for true, negative if it was killed."""
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -63,7 +63,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def own(pool: ppp.Pool[Any]) -> bool:
-    """Say, in a child, whether the pool lends objects of this process, all its tokens, and closes them at the end."""
+    """Say, in a child, whether the pool lends objects of this process, as many as it may, and closes them."""
     me = os.getpid()
     size = pool._max_size or 3
     things = [pool.get(timeout=1.0) for _ in range(size)]
@@ -80,7 +80,7 @@ def own(pool: ppp.Pool[Any]) -> bool:
 
 
 def test_fork_under_traffic() -> None:
-    """Forked 200 times while threads get, return, create and hold its lock, the pool works in child and parent."""
+    """Forked 200 times while threads use it and hold its lock, the pool works in child and parent."""
     lock = threading.Lock()
     closed: list[int] = []  # the processes which made what this one has closed
 
@@ -392,14 +392,14 @@ def use_global(_: int) -> tuple[int, int]:
         return thing.pid, os.getpid()
 
 
-def use_sent(pool: ppp.Pool[Thing]) -> tuple[int, int, int]:
+def use_sent(pool: ppp.Pool[Thing]) -> tuple[int, int, int | None]:
     """Use a pool that was sent to a worker process."""
     with pool.obj(timeout=PATIENCE) as thing:
         return thing.pid, os.getpid(), pool._max_size
 
 
 def test_multiprocessing_with_fork(monkeypatch: pytest.MonkeyPatch, spawn: Spawn) -> None:
-    """Workers of multiprocessing, forked, each make their own objects with the pool of the parent's module."""
+    """Forked workers of multiprocessing each make their own objects with the pool of the parent's module."""
     pool: ppp.Pool[Thing] = ppp.Pool(Thing, max_size=2, min_size=2, delay=60.0, closer=Thing.close)
     monkeypatch.setattr(sys.modules[__name__], "POOL", pool)
     stop = threading.Event()

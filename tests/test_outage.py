@@ -1,4 +1,4 @@
-"""Outages: a server that goes away and comes back, in the small with a clock, in the large with PostgreSQL."""
+"""Outages: a server that goes away and comes back, in the small by a clock, in the large with PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -30,7 +31,7 @@ def server_pool(make_pool: MakePool, factory: Factory, clock: Clock) -> ppp.Pool
 
 
 def test_ten_rounds_without_a_server(server_pool: ppp.Pool[Any], factory: Factory, clock: Clock) -> None:
-    """Away for ten rounds: each get fails with the server's error, nothing piles up, one round later all is well."""
+    """Away for ten rounds: each get fails with the server's error, nothing piles up; then all is well."""
     pool = server_pool
     for resource in factory.made:
         resource.healthy = False
@@ -60,7 +61,7 @@ def test_ten_rounds_without_a_server(server_pool: ppp.Pool[Any], factory: Factor
 
 
 def test_health_that_raises_during_an_outage(server_pool: ppp.Pool[Any], factory: Factory) -> None:
-    """A health check that raises since the server is gone says no; the objects are destroyed and made anew."""
+    """A health check that raises since the server is gone says no: the objects are replaced."""
     first = list(factory.alive)
     factory.fails["check"] = Down("no server")
     server_pool._hkRound()
@@ -73,9 +74,7 @@ def test_health_that_raises_during_an_outage(server_pool: ppp.Pool[Any], factory
     assert len(factory.made) == 4
 
 
-def test_returns_do_not_each_ask_a_dead_server(
-    make_pool: MakePool, factory: Factory, clock: Clock
-) -> None:
+def test_returns_do_not_each_ask_a_dead_server(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
     """While creations fail, returns without a housekeeper try at most once a second."""
     pool = make_pool(max_size=4, min_size=3)
     held = pool.get()
@@ -155,7 +154,7 @@ def query(pool: ppp.Pool[Connection]) -> int:
 def test_postgres_stopped_and_started_under_load(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """PostgreSQL stopped and started under 8 threads: after recovery no errors, and no connection has leaked."""
+    """PostgreSQL stopped and started under 8 threads: after recovery no error, and no connection leaked."""
     caplog.set_level("CRITICAL", logger="ppp")
     postgres.start()
     client = Client(postgres, "ppp-outage")
@@ -187,18 +186,24 @@ def test_postgres_stopped_and_started_under_load(
     tasks = [Task(work) for _ in range(8)]
     for task in tasks:
         task.start()
+
+    def more(counter: Counter[str], number: int) -> bool:
+        return counter[phase] > number
+
+    def rounds_since(number: int) -> int:
+        return int(pool.stats()["hk_rounds"]) - number
+
     try:
         for turn in ("first", "second"):
-            eventually(lambda: done[phase] > 100)
+            eventually(partial(more, done, 100))
             phase = f"{turn} outage"
             postgres.stop()
-            seen = errors[phase]
-            eventually(lambda seen=seen: errors[phase] > seen + 20)
+            eventually(partial(more, errors, errors[phase] + 20))
             postgres.start()
-            rounds = pool.stats()["hk_rounds"]
-            eventually(lambda rounds=rounds: pool.stats()["hk_rounds"] > rounds + 2, 10.0)
+            rounds = rounds_since(0)
+            eventually(lambda rounds=rounds: rounds_since(rounds) > 2, 10.0)  # type: ignore[misc]
             phase = f"after the {turn} outage"
-        eventually(lambda: done[phase] > 200)
+        eventually(partial(more, done, 200))
         assert 2 <= postgres.connections("ppp-outage") <= 4
     finally:
         stop.set()
@@ -257,7 +262,7 @@ def test_cut_connections_are_found_before_they_are_lent(
 def test_rollback_that_fails_destroys_silently(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A connection whose `reset` fails since the server is gone is destroyed, and its holder sees nothing of it."""
+    """A connection whose `reset` fails since the server is gone is destroyed; its holder sees nothing."""
     caplog.set_level("CRITICAL", logger="ppp")
     postgres.start()
     client = Client(postgres, "ppp-reset")

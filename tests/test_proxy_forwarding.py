@@ -10,7 +10,7 @@ from typing import Any
 
 import conformance
 import pytest
-from conformance import LEFT_OUT, MODES, ROWS, Row, direct, through, undrawn
+from conformance import LEFT_OUT, LIMITS, MODES, ROWS, Row, direct, through, undrawn
 from proxies import is_instance
 
 import ProxyPatternPool as ppp
@@ -53,6 +53,14 @@ def test_left_out(row: Row, mode: str) -> None:
     for name in row.names:
         assert not any(name in vars(base) for base in ppp.Proxy.__mro__)
     assert through(row, mode) != direct(row)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("row", LIMITS, ids=str)
+def test_out_of_reach(row: Row, mode: str) -> None:
+    """What no proxy can satisfy is as the page says: it works on the object alone."""
+    assert through(row, mode) != direct(row)
+    assert "Error" not in direct(row) or row.names == ("raise",)
 
 
 def test_every_special_method_has_its_row() -> None:
@@ -288,8 +296,7 @@ def test_type_and_class() -> None:
         assert is_instance(proxy, ppp.Proxy)
         assert is_instance(proxy, Iterable)
         assert not is_instance(proxy, dict)
-        assert proxy.__class__ is list
-        assert type(proxy) is ppp.Proxy
+        assert (type(proxy), proxy.__class__) == (ppp.Proxy, list)
 
 
 def test_proxied_class() -> None:

@@ -359,25 +359,81 @@ def test_tasks_have_separate_objects(keep: Keep, factory: Factory) -> None:
 
 
 def test_task_started_after_drawing(keep: Keep, factory: Factory) -> None:
-    """Whatever a task does that was started after its parent drew an object, none is in two hands."""
+    """A task started after its parent drew an object shares it, and it is for the parent to give it back."""
     proxy = werkzeug_proxy(keep, factory, max_size=3)
 
-    async def child() -> None:
+    async def child() -> Any:
+        found = proxy._get_obj()
         proxy._ret_obj()
+        assert not proxy._has_obj()
+        return found
+
+    async def nested() -> Any:
+        with proxy._obj() as found:
+            return found
+
+    async def main() -> None:
+        mine = proxy._get_obj()
+        assert await asyncio.create_task(child()) is mine
+        assert await asyncio.create_task(nested()) is mine
+        assert proxy._get_obj() is mine
+        assert proxy._pool.stats()["nusing"] == 1
+        proxy._ret_obj()
+        assert proxy._pool.stats()["nusing"] == 0
+
+    asyncio.run(main())
+
+
+def test_task_after_its_parent_gave_the_object_back(keep: Keep, factory: Factory) -> None:
+    """Once the parent has given it back, an object that its task shared is the task's no more."""
+    proxy = werkzeug_proxy(keep, factory, max_size=3)
+
+    async def child(go: asyncio.Event) -> Any:
+        before = proxy._get_obj()
+        await go.wait()
+        return before, proxy._get_obj()
 
     async def other() -> Any:
         return proxy._get_obj()
 
     async def main() -> None:
-        before = proxy._get_obj()
-        await asyncio.create_task(child())
-        theirs = await contextvars.Context().run(asyncio.create_task, other())
+        go = asyncio.Event()
         mine = proxy._get_obj()
-        assert mine is not theirs
-        assert mine in proxy._pool._using
-        assert theirs is not before or mine is not before
+        task = asyncio.create_task(child(go))
+        await asyncio.sleep(0)
+        proxy._ret_obj()
+        theirs = await contextvars.Context().run(asyncio.create_task, other())
+        assert theirs is mine
+        go.set()
+        before, after = await task
+        assert before is mine
+        assert after is not theirs, "in two hands"
 
     asyncio.run(main())
+
+
+def test_copied_context_after_a_return(keep: Keep, factory: Factory) -> None:
+    """Whichever of two contexts gives a shared object back, the other one doesn't go on with it."""
+    proxy = werkzeug_proxy(keep, factory, max_size=3)
+
+    def elsewhere() -> Any:
+        return contextvars.Context().run(proxy._get_obj)
+
+    def share() -> tuple[Any, contextvars.Context]:
+        return proxy._get_obj(), contextvars.copy_context()
+
+    for first in (True, False):
+        one = contextvars.Context()
+        mine, two = one.run(share)
+        assert two.run(proxy._get_obj) is mine
+        giver, keeper = (one, two) if first else (two, one)
+        task = Task(giver.run, proxy._ret_obj)
+        task.start()
+        task.result()
+        theirs = elsewhere()
+        assert keeper.run(proxy._get_obj) is not theirs, "in two hands"
+        proxy._pool.shutdown()
+        proxy.set_fun(factory)
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
@@ -526,6 +582,12 @@ def test_ten_thousand_threads(keep: Keep, factory: Factory) -> None:
     """10,000 short threads on a pool of 4, none of which gives its object back: no timeout, no growth."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=4, timeout=20.0, reclaim=True, closer=Resource.close))
     refused: list[BaseException] = []
+    ours = {
+        "ProxyPatternPool",
+        "conftest",
+        "threading",
+        "_thread",
+    }  # others, such as a tracer, may keep threads
 
     def use() -> None:
         try:
@@ -541,12 +603,14 @@ def test_ten_thousand_threads(keep: Keep, factory: Factory) -> None:
             for thread in threads:
                 thread.join(20)
         gc.collect()
-        return len(gc.get_objects())
+        return sum(
+            isinstance(thing, weakref.ref) or type(thing).__module__ in ours for thing in gc.get_objects()
+        )
 
     before = batch(2_000)
     after = batch(8_000)
     assert refused == []
-    assert after - before < 200
+    assert after - before < 100
     eventually(lambda: proxy._pool.stats()["nusing"] == 0)
     stats = proxy._pool.stats()
     assert (stats["nuses"], stats["ntimeouts"], stats["sem"]["value"]) == (10_000, 0, 4)

@@ -413,10 +413,10 @@ def _ipython_completer(proxy: Any) -> None:
             f"IPCompleter.magic_{kind}matcher" for kind in ("", "config_", "color_")
         ]
         found = []
-        for text in ("db.", "db._", "db['", "db[", "str(db", "db._get_o"):
+        for text in ("db.", "db._", "db['", "db[", "str(db", "db._get_o", "db.set_o"):
             with provisionalcompleter():
                 found = [completion.text for completion in completer.completions(text, len(text))]
-        assert any("_get_obj" in text for text in found)
+        assert any("set_obj" in text for text in found)
 
 
 def _rlcompleter(proxy: Any) -> None:

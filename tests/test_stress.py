@@ -1,7 +1,7 @@
 """Storms: many threads, failing hooks, interrupts and forks at once; afterwards nothing may be lost.
 
-The short form is part of `make check`. `make stress SECONDS=600` goes on for as long as asked (the environment
-variable `PPP_STRESS_SECONDS`) and prints what it did.
+The short form is part of `make check`. `make stress SECONDS=600` goes on for as long as asked (the
+environment variable `PPP_STRESS_SECONDS`) and prints what it did.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Thing:
 
 
 class Storm:
-    """The makers and hooks of a pool in a storm; they fail at random and keep the accounts of what is alive."""
+    """The makers and hooks of a pool in a storm; they fail at random and account for what is alive."""
 
     def __init__(self, kills: bool) -> None:
         self.kills = kills
@@ -392,7 +392,8 @@ def test_storm(kills: bool) -> None:
     operations = sum(count for name, count in storm.done.items() if name not in ("forks", "foreign ret"))
     print(
         f"\nstorm with {'kills' if kills else 'no kills'}: {seconds:.0f} s, {operations} operations, "
-        f"{storm.faults['faults']} faults, {storm.faults['interrupts']} interrupts, {storm.done['forks']} forks, "
+        f"{storm.faults['faults']} faults, {storm.faults['interrupts']} interrupts, "
+        f"{storm.done['forks']} forks, "
         f"{len(storm.made)} objects made, at most {storm.most_alive} alive; lost: {sum(outcome.values())}"
     )
     print(f"  {dict(storm.done)}")

@@ -58,9 +58,9 @@ pool.shutdown(0.1, grace=0.1)
 with ppp.Pool(lambda number: [number], max_size=None) as lists:
     assert_type(lists.get(), list[int])
 
-maker: ppp.FunHook[sqlite3.Connection] = connect
-hook: ppp.PoolHook[sqlite3.Connection] = sqlite3.Connection.rollback
-tracer: ppp.TraceHook[sqlite3.Connection] = trace
+maker: ppp.FunHook = connect
+hook: ppp.PoolHook = sqlite3.Connection.rollback
+tracer: ppp.TraceHook = trace
 
 
 def statistics() -> Iterator[str]:
