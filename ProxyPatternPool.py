@@ -403,7 +403,11 @@ class _Lease(_Lending[T]):
     __slots__ = ()
 
     def __del__(self) -> None:
-        if self.use is not None:
+        try:
+            lent = self.use is not None
+        except AttributeError:  # it was interrupted before it was whole
+            return
+        if lent:
             _insist(self.end)
 
 
@@ -705,15 +709,16 @@ class Pool(Generic[T]):
             obj: What `get` gave.
         """
         use: _Use | None = None
+        stamp = 0
         try:
             use = self._objects.get(id(obj))
             if use is None:
                 self._unexpected(obj)
             else:
-                self._checkin(use, use.uses)
+                stamp = use.uses
+                self._checkin(use, stamp)
         except BaseException:
-            if use is None:
-                _insist(self._give_back_now, obj)
+            _insist(self._give_back_late, obj, use, stamp)
             raise
 
     def obj(self, timeout: float | None = None) -> AbstractContextManager[T]:
@@ -913,11 +918,15 @@ class Pool(Generic[T]):
 
     def _added(self, lend: bool) -> _Use:
         use = _Use()
-        with self._lock:
-            reserved = self._reserve(use)
-        if not reserved:
-            raise PoolException(f"{self._label}: no room for a new object")
-        self._make(use, lend)
+        try:
+            with self._lock:
+                reserved = self._reserve(use)
+            if not reserved:
+                raise PoolException(f"{self._label}: no room for a new object")
+            self._make(use, lend)
+        except BaseException:
+            _insist(self._discard, use, use.uses)
+            raise
         return use
 
     def _out(self, obj: T) -> None:
@@ -1048,12 +1057,15 @@ class Pool(Generic[T]):
         """Make objects up to `min_size`, until one fails."""
         while True:
             use = _Use()
-            with self._lock:
-                if self._nlive() + len(self._making) >= self._min_size or not self._reserve(use):
-                    return
             try:
+                with self._lock:
+                    if self._nlive() + len(self._making) >= self._min_size or not self._reserve(use):
+                        return
                 self._make(use, lend=False)
-            except Exception as exc:
+            except BaseException as exc:
+                _insist(self._discard, use, 0)
+                if not isinstance(exc, Exception):
+                    raise
                 log.error("%s: new object failed: %s", self._label, exc, exc_info=True)
                 self._fill_after = self._clock() + max(1.0, self._delay)
                 return
@@ -1230,36 +1242,35 @@ class Pool(Generic[T]):
         return not expired and self._examine(use)
 
     def _make(self, use: _Use, lend: bool) -> None:
-        """Make the object for which a record was reserved, and lend it or make it available."""
+        """Make the object for which a record was reserved, and lend it or make it available.
+
+        If it fails or is interrupted, our caller discards the record.
+        """
         begin = self._clock()
-        try:
-            # meanwhile the record holds a box: filled by C, no interruption can part us from the object
-            box: list[T] = []
-            use.obj = box
-            box.extend(map(self._fun, (use.number,)))
-            if not box:
-                raise PoolException(f"{self._label}: fun raised StopIteration")
-            now = self._clock()
-            lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
-            with self._lock:
-                admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
-            if not admitted:
-                use.obj = None
-                raise PoolException(f"{self._label}: fun returned an object that the pool has already")
-            if self._debug:
-                log.debug("%s: made %s", self._label, self._trace(use.obj))
-            self._start_housekeeper()
-            self._hook("opener", self._opener, use)
-            with self._lock:
-                if lend:
-                    self._lend(use, now)
-                else:
-                    self._shelve(use, now)
-            if not lend and use.place is _DOOMED:
-                self._close(use)
-        except BaseException:
-            _insist(self._discard, use, 0)
-            raise
+        # meanwhile the record holds a box: filled by C, no interruption can part us from the object
+        box: list[T] = []
+        use.obj = box
+        box.extend(map(self._fun, (use.number,)))
+        if not box:
+            raise PoolException(f"{self._label}: fun raised StopIteration")
+        now = self._clock()
+        lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
+        with self._lock:
+            admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
+        if not admitted:
+            use.obj = None  # it is not for us to close it
+            raise PoolException(f"{self._label}: fun returned an object that the pool has already")
+        if self._debug:
+            log.debug("%s: made %s", self._label, self._trace(use.obj))
+        self._start_housekeeper()
+        self._hook("opener", self._opener, use)
+        with self._lock:
+            if lend:
+                self._lend(use, now)
+            else:
+                self._shelve(use, now)
+        if not lend and use.place is _DOOMED:
+            self._close(use)
 
     def _checkin(self, use: _Use, stamp: int) -> None:
         """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
@@ -1287,10 +1298,13 @@ class Pool(Generic[T]):
         if self._nobjs < self._min_size:
             self._refill()
 
-    def _give_back_now(self, obj: T) -> None:
-        use = self._objects.get(id(obj))
+    def _give_back_late(self, obj: T, use: _Use | None, stamp: int) -> None:
+        """See that an interrupted `ret` is done."""
+        if use is None:
+            use = self._objects.get(id(obj))
+            stamp = 0 if use is None else use.uses
         if use is not None:
-            self._give_back(use, use.uses)
+            self._give_back(use, stamp)
 
     def _give_back(self, use: _Use, stamp: int) -> bool:
         """End a lending with hooks, or by destruction; whether the object was lent."""

@@ -388,6 +388,42 @@ def test_many_tokens_many_waiters(make_pool: MakePool, spawn: Spawn) -> None:
     assert pool.stats()["sem"] == {"value": 0, "init": 3}
 
 
+def test_freed_tokens_keep_the_order(factory: Factory, make_pool: MakePool, spawn: Spawn) -> None:
+    """Tokens of destroyed objects, and of failed creations, go to those who wait in order of arrival too."""
+    pool = make_pool(max_size=1)
+    lent = pool.get()
+    served: list[int] = []
+
+    def use(rank: int) -> None:
+        try:
+            fresh = pool.get(timeout=SECONDS)
+        except OSError:
+            served.append(-rank)
+        else:
+            served.append(rank)
+            pool.invalidate(fresh)
+
+    tasks = []
+    for rank in range(1, 7):
+        tasks.append(spawn(use, rank))
+        waiting(pool, rank)
+    pool.invalidate(lent)
+    for task in tasks:
+        task.result()
+    assert served == [1, 2, 3, 4, 5, 6]
+    served.clear()
+    lent = pool.get()
+    again = []
+    for rank in range(1, 7):
+        again.append(spawn(use, rank))
+        waiting(pool, rank)
+    factory.fails["make"] = OSError("no server")
+    pool.invalidate(lent)
+    for task in again:
+        task.result()
+    assert served == [-1, -2, -3, -4, -5, -6]
+
+
 def test_handover_across_exhausted_objects(factory: Factory, make_pool: MakePool, spawn: Spawn) -> None:
     """One who waits gets a new object where the returned one was worn out."""
     pool = make_pool(max_size=1, max_use=1)

@@ -529,6 +529,21 @@ def test_new_and_create(make_pool: MakePool) -> None:
     assert pool._sem._value == 3
 
 
+def test_new_keeps_the_limit(factory: Factory, make_pool: MakePool) -> None:
+    """Neither `_new` nor `_create` goes beyond the limit, or makes anything after the shutdown."""
+    pool = make_pool(max_size=2, min_size=2)
+    for make in (pool._new, pool._create):
+        with pytest.raises(ppp.PoolException):
+            make()
+    pool.shutdown()
+    for make in (pool._new, pool._create):
+        with pytest.raises(ppp.PoolException):
+            make()
+    assert len(factory.made) == 2
+    assert pool._sem is not None
+    assert pool._sem._value == 2
+
+
 def test_out_and_destroy(make_pool: MakePool) -> None:
     """`_out` puts an object aside, `_destroy` closes and forgets it."""
     pool = make_pool(max_size=3)

@@ -818,9 +818,10 @@ def test_no_waiting_statistics(make_pool: MakePool) -> None:
     assert (stats["nwaits"], stats["wait_time"], stats["ntimeouts"]) == (0, 0.0, 0)
 
 
-def test_use_time(make_pool: MakePool, clock: Clock) -> None:
+@pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}])
+def test_use_time(make_pool: MakePool, clock: Clock, hooks: dict[str, Any]) -> None:
     """The time for which objects were lent is summed up, however they come back."""
-    pool = make_pool(max_size=3)
+    pool = make_pool(max_size=3, **hooks)
     first, second = pool.get(), pool.get()
     clock.advance(3.0)
     pool.ret(first)

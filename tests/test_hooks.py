@@ -209,6 +209,21 @@ def test_interrupted_health(factory: Factory, make_pool: MakePool, error: type[B
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_shutdown_interrupted_once(factory: Factory, make_pool: MakePool, error: type[BaseException]) -> None:
+    """A shutdown that is interrupted in a closer has closed the other idle objects all the same."""
+    pool = make_pool(max_size=4, min_size=4)
+    lent = pool.get()
+    factory.fails["close"] = error()
+    with pytest.raises(error):
+        pool.shutdown()
+    del factory.fails["close"]
+    assert [resource.closings for resource in factory.made if resource is not lent] == [1, 1, 1]
+    pool.ret(lent)
+    assert lent.closings == 1
+    assert (pool.stats()["nobjs"], pool.stats()["sem"]["value"]) == (0, 4)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_interrupted_shutdown(factory: Factory, make_pool: MakePool, error: type[BaseException]) -> None:
     """An interrupted `shutdown` can be done again, and then everything is closed once."""
     pool = make_pool(max_size=3, min_size=3)

@@ -61,6 +61,18 @@ def test_lent_ones_count_as_alive(make_pool: MakePool, clock: Clock) -> None:
     assert (pool.stats()["nobjs"], pool.stats()["navail"]) == (2, 0)
 
 
+def test_longest_idle_go_first(make_pool: MakePool, clock: Clock) -> None:
+    """Where only some of the idle objects may go, those go that have idled longest."""
+    pool = make_pool(min_size=2, max_avail_delay=10.0, delay=LONG)
+    lent = [pool.get() for _ in range(4)]
+    for rank in (2, 0, 3, 1):
+        pool.ret(lent[rank])
+        clock.advance(1.0)
+    clock.advance(20.0)
+    pool._hkRound()
+    assert [each.closings for each in lent] == [1, 0, 1, 0]
+
+
 def test_no_idle_delay(make_pool: MakePool, clock: Clock) -> None:
     """Without an idle delay nothing is recycled."""
     pool = make_pool(min_size=0, delay=LONG)
@@ -129,6 +141,25 @@ def test_kill(factory: Factory, make_pool: MakePool, clock: Clock, messages: Mes
     assert stats["sem"] == {"value": 1, "init": 2}
     assert "1" in messages()[0]
     assert pool.get(timeout=0).serial == 2
+
+
+def test_kill_is_for_one_lending(make_pool: MakePool, clock: Clock) -> None:
+    """An object that comes back and is lent anew while a round is about to kill it is not killed."""
+
+    def trace(resource: Resource) -> str:
+        if held:
+            pool.ret(held.pop())
+            assert pool.get(timeout=0) is resource
+        return "traced"
+
+    pool = make_pool(max_size=1, max_using_delay_kill=20.0, delay=LONG, tracer=trace)
+    lent = pool.get()
+    held = [lent]
+    clock.advance(21.0)
+    pool._hkRound()
+    assert (held, lent.closings, pool.stats()["nkilled"]) == ([], 0, 0)
+    pool.ret(lent)
+    assert pool.get(timeout=0) is lent
 
 
 def test_kill_serves_a_waiter(make_pool: MakePool, clock: Clock, spawn: Spawn) -> None:

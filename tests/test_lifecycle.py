@@ -689,6 +689,35 @@ def test_fork_after_shutdown() -> None:
     assert (run.stdout, run.returncode, run.stderr) == ("0\n", 0, "")
 
 
+def test_child_drops_nothing_inherited() -> None:
+    """A child lets go of none of its parent's objects, whose finalizers would end what is the parent's."""
+    run = run_python(
+        """
+        import gc, os
+        import ProxyPatternPool as ppp
+
+        class Thing:
+            def __init__(self, number):
+                self.number = number
+            def __del__(self):
+                print(os.getpid(), self.number, flush=True)
+
+        pool = ppp.Pool(Thing, max_size=4, min_size=2)
+        process = os.fork()
+        if process == 0:
+            mine = pool.get()
+            gc.collect()
+            os._exit(mine.number)
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+        print("waited")
+        pool.shutdown()
+        """
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    waited, *dropped = run.stdout.splitlines()
+    assert (waited, len(dropped)) == ("waited", 2)
+
+
 def test_unused_pool_in_child() -> None:
     """A child that never uses the pool starts no thread, and ends without closing anything."""
     run = run_python(

@@ -530,6 +530,28 @@ def test_without_pool_objects_end_with_their_thread() -> None:
     eventually(lambda: gc.collect() >= 0 and reference() is None)
 
 
+def test_proxies_without_references_go() -> None:
+    """Nothing keeps a proxy that nobody refers to, nor the object that it was given."""
+
+    class Thing:
+        pass
+
+    thing = Thing()
+    proxies: list[ppp.Proxy[Any]] = [
+        ppp.Proxy(),
+        ppp.Proxy(thing),
+        ppp.Proxy(fun=lambda _: Thing(), max_size=None),
+        ppp.Proxy(fun=lambda _: Thing(), scope=ppp.Proxy.Scope.SHARED),
+    ]
+    proxies[2]._get_obj()
+    proxies[3]._get_obj()
+    references = [weakref.ref(proxy) for proxy in proxies]
+    references.append(weakref.ref(thing))  # type: ignore[arg-type]
+    del proxies, thing
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 5
+
+
 # One object for the process, made by whoever comes first
 
 

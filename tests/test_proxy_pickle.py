@@ -217,6 +217,54 @@ def test_pickled_twice_in_one_pickle() -> None:
     assert first._fun is make_thing
 
 
+def make_other(number: int) -> Thing:
+    """Make something else."""
+    return Thing(number, "other")
+
+
+def test_pickle_carries_the_configuration_of_its_time() -> None:
+    """What comes out is configured as the proxy was when it was pickled, whatever was set before or since."""
+    proxy: Any = ppp.Proxy(fun=make_thing, max_size=1)
+    first = pickle.dumps(proxy)
+    proxy.set_fun(make_other)
+    proxy._set_pool(max_size=2)
+    second = pickle.dumps(proxy)
+    one, two = pickle.loads(first), pickle.loads(second)
+    assert (one._fun, one._pool_max_size) == (make_thing, 1)
+    assert (two._fun, two._pool_max_size) == (make_other, 2)
+
+
+class Reference(ppp.Proxy[Any]):
+    """A subclass whose constructor takes other parameters."""
+
+    kind = "reference"
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        super().__init__(fun=make_thing, max_size=2)
+
+    def describe(self) -> str:
+        """Use the subclass's attribute and the object's."""
+        return f"{self.label} {self.number}"
+
+
+def examine_reference(data: bytes) -> tuple[str, str, str, str]:
+    """Tell, in a worker where none was built before, what a pickled subclass's proxy is."""
+    proxy: Any = pickle.loads(data)
+    found = type(proxy).__name__, proxy.kind, proxy.label, proxy.describe()
+    proxy.label = "changed"
+    assert proxy.label == "changed"
+    assert not hasattr(proxy._get_obj(), "label")
+    proxy._pool.shutdown()
+    return found
+
+
+def test_pickled_subclass(worker: ProcessPoolExecutor) -> None:
+    """A subclass's proxy travels with its class and its own attributes, which are its own there too."""
+    found = worker.submit(examine_reference, pickle.dumps(Reference("books"))).result(30)
+    assert found == ("Reference", "reference", "books", "books 0")
+
+
 def test_unpicklable_function_says_so() -> None:
     """Pickling a proxy whose function can't be pickled fails with the function's own error."""
     proxy: Any = ppp.Proxy(fun=lambda _: 1 / 0, max_size=1)

@@ -412,6 +412,30 @@ def test_task_after_its_parent_gave_the_object_back(keep: Keep, factory: Factory
     asyncio.run(main())
 
 
+def test_task_started_inside_a_block(keep: Keep, factory: Factory) -> None:
+    """A task started inside its parent's block has blocks of its own, which hold and return their object."""
+    proxy = werkzeug_proxy(keep, factory, max_size=3)
+
+    async def child(go: asyncio.Event) -> None:
+        await go.wait()
+        with proxy._obj() as resource:
+            assert resource in proxy._pool._using
+        proxy._ret_obj()
+        with proxy._obj() as resource:
+            assert resource in proxy._pool._using
+
+    async def main() -> None:
+        go = asyncio.Event()
+        with proxy._obj():
+            task = asyncio.create_task(child(go))
+            await asyncio.sleep(0)
+        go.set()
+        await task
+        assert proxy._pool.stats()["nusing"] == 0
+
+    asyncio.run(main())
+
+
 def test_copied_context_after_a_return(keep: Keep, factory: Factory) -> None:
     """Whichever of two contexts gives a shared object back, the other one doesn't go on with it."""
     proxy = werkzeug_proxy(keep, factory, max_size=3)
