@@ -1153,11 +1153,13 @@ class Pool(Generic[T]):
                             self._nwaits += 1
                             waiter = new_waiter
                             self._gate._waiters.append(waiter)
+                    if use is None and waiter is None:
+                        self._refuse(timeout)
                 if waiter is not None:
-                    use = self._await(waiter, deadline)
+                    use = self._await(waiter, timeout, deadline)
                     waiter = None
                 if use is None:
-                    self._refuse(timeout)
+                    continue
                 if use.place is _MAKING:
                     self._make(use, lend=True)
                 elif self._is_good(use):
@@ -1194,16 +1196,24 @@ class Pool(Generic[T]):
             )
         return True
 
-    def _await(self, waiter: _Waiter, deadline: float | None) -> _Use | None:
-        """Wait for one's turn: an object, or a token and with it what is idle or an object to make."""
+    def _await(self, waiter: _Waiter, timeout: float | None, deadline: float | None) -> _Use | None:
+        """Wait for one's turn: an object, or a token and with it what is idle or an object to make.
+
+        `None`: the token was of no use, because the pool has shrunk meanwhile.
+        """
         begin = self._clock()
-        gift = self._gate._wait(waiter, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        in_time = self._gate._wait(waiter, left) is not None
         waited = self._clock() - begin
         with self._lock:
             self._wait_time += waited
-            if gift is waiter.blank:
-                gift = self._take(waiter.blank)
-        return None if gift is _CLOSED else gift
+            if waiter.gift is waiter.blank:
+                waiter.gift = self._take(waiter.blank)
+                if waiter.gift is None:
+                    self._forget(waiter.blank)
+        if not in_time or waiter.gift is _CLOSED:
+            self._refuse(timeout)
+        return waiter.gift
 
     def _unwait(self, waiter: _Waiter) -> None:
         """Leave the queue after an interruption, and give up what came meanwhile."""

@@ -131,7 +131,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_program_ends_quietly(end: str) -> None:
-    """A program ends with status 0, an empty stderr and idle objects closed, whatever the pool is busy with."""
+    """A program ends with status 0, an empty stderr and its idle objects closed, whatever goes on."""
     done = run_python(HEAD + ENDS[end])
     assert done.stderr == ""
     assert done.returncode == 0

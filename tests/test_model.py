@@ -1,8 +1,8 @@
 """A state machine over the whole public interface of `Pool`, against a naive model in plain lists.
 
 Time is turned by hand, and rounds of the housekeeper are steps like all others. Hooks that fail, and hooks
-that are interrupted, are rules too. Without an interrupt the model says exactly what has to happen; after one it
-accepts what the contract leaves open (an object is back or closed), and still nothing may be lost. In
+that are interrupted, are rules too. Without an interrupt the model says exactly what has to happen; after
+one it accepts what the contract leaves open (an object is back or closed), and still nothing may be lost. In
 `make check` the machine does the same steps each time; with `PPP_STRESS_SECONDS` set it looks for new ones.
 """
 
