@@ -358,13 +358,12 @@ class _Uses(Mapping[Any, _Use]):
 class _Lending(Generic[T]):
     """One lending of an object, ended once however often its end is asked for."""
 
-    __slots__ = ("pool", "stamp", "task", "timeout", "use")
+    __slots__ = ("pool", "stamp", "timeout", "use")
 
     pool: Pool[T]
     timeout: float | None
     use: _Use | None
     stamp: int
-    task: weakref.ref[Any] | None  # which asked for it on behalf of a proxy
 
     def __enter__(self) -> T:
         if self.use is not None:
@@ -416,18 +415,7 @@ def _lending(kind: type[_Lending[T]], pool: Pool[T], timeout: float | None) -> _
     lending.pool = pool
     lending.timeout = timeout
     lending.use = None
-    lending.task = _current_task()
     return lending
-
-
-def _current_task() -> weakref.ref[Any] | None:
-    """The asyncio task which runs, if any."""
-    asyncio = sys.modules.get("asyncio")
-    try:
-        task = None if asyncio is None else asyncio.current_task()
-    except RuntimeError:  # no loop
-        return None
-    return None if task is None else weakref.ref(task)
 
 
 def _insist(step: Callable[..., object], *args: object) -> None:
@@ -1286,17 +1274,21 @@ class Pool(Generic[T]):
         """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
         clock, lock = self._clock, self._lock
         now = clock()
-        done = leaving = False
+        lent = done = leaving = False
         try:
             if not self._hooked_ret:
                 lock.acquire()
                 if use.place is _LENT and use.uses == stamp:
                     self._shelve(use, now)
+                    lent = True
                     done = use.place is not _DOOMED
                 leaving = True
                 lock.release()
-            if not done and not self._give_back(use, stamp):
-                self._unexpected(use.obj)
+            if not done:
+                if lent:
+                    self._close(use)
+                elif not self._give_back(use, stamp):
+                    self._unexpected(use.obj)
         except BaseException:
             if not leaving and lock._is_owned():
                 lock.release()
@@ -1823,14 +1815,38 @@ class _Local:
     """The current object of everybody."""
 
 
+class _ContextLocal:
+    """The current object of a context, by werkzeug's `Local`.
+
+    Tasks and contexts that are copied from one with an object share it. What they share is a cell: a
+    return by any of them empties it for all, so that none goes on with an object that is somebody else's.
+    """
+
+    __slots__ = ("_cells",)
+
+    def __init__(self) -> None:
+        from werkzeug.local import Local
+
+        object.__setattr__(self, "_cells", Local())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cells.cell, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "lending" or not hasattr(self._cells, "cell"):  # what is drawn gets a new cell
+            self._cells.cell = _Local()
+        setattr(self._cells.cell, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._cells.cell, name)
+
+
 def _new_local(scope: _Scope) -> Any:
     """Where the current object of a scope is kept, as attribute `obj`."""
     if scope is _Scope.THREAD:
         return threading.local()
     if scope is _Scope.WERKZEUG:
-        from werkzeug.local import Local
-
-        return Local()
+        return _ContextLocal()
     if scope is _Scope.GEVENT:
         from gevent.local import local as gevent_local
 
@@ -1858,7 +1874,7 @@ class _Core:
     def __init__(
         self, set_name: str, scope: _Scope, max_size: int | None, reclaim: bool, kwargs: dict[str, Any]
     ) -> None:
-        self.key = os.urandom(16).hex()  # under which it travels, so that it arrives once in each process
+        self.renew_key()
         self.set_name = set_name
         self.setters = {set_name: "_set", f"{set_name}_obj": "_set_obj", f"{set_name}_fun": "_set_fun"}
         self.asked_scope = self.scope = scope
@@ -1873,6 +1889,10 @@ class _Core:
         self.nobjs = 0
         self.spare_numbers: list[int] = []
         self.next_number = 0
+
+    def renew_key(self) -> None:
+        """Take a new key, under which this configuration travels and arrives once in each process."""
+        self.key = os.urandom(16).hex()
 
     def forked(self, proxy: Proxy[Any]) -> None:
         """Begin anew in the child of a fork, but for an object that the program itself has set."""
@@ -2036,6 +2056,7 @@ class Proxy(Generic[T]):
             raise ProxyException(f"fun must be callable, not {fun!r}")
         core = _core_of(self)
         with core.lock:
+            core.renew_key()
             pool, core.pool = core.pool, None
             core.fun, core.obj, core.seen = fun, obj, None
             core.scope = core.asked_scope
@@ -2088,6 +2109,7 @@ class Proxy(Generic[T]):
                 raise ProxyException("cannot override pool parameters once initialized")
             core.pool_max_size = parameters.pop("max_size", core.pool_max_size)
             _check_pool_parameters(parameters)
+            core.renew_key()
             core.pool_kwargs = core.pool_kwargs | parameters
 
     # The current object
@@ -2132,13 +2154,14 @@ class Proxy(Generic[T]):
         """
         local = _local_of(self)
         obj = self._get_obj(timeout)
+        lending = getattr(local, "lending", None)
         depth = getattr(local, "depth", 0)
         try:
             local.depth = depth + 1
             yield obj
         finally:
             local.depth = depth
-            if depth == 0:
+            if depth == 0 or getattr(local, "lending", None) is not lending:
                 self._ret_obj()
 
     @property
@@ -2356,15 +2379,11 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending[Any]], None]) -> Non
     lending: _Lending[Any] | None = getattr(local, "lending", None)
     if lending is None:
         return
-    owner = None if lending.task is None else lending.task()
-    inherited = owner is not None and lending.task != _current_task() and not owner.done()
     try:
         del local.obj, local.lending
-        if not inherited:  # else it is for the task that drew it to end it
-            how(lending)
+        how(lending)
     except BaseException:
-        if not inherited:
-            _insist(lending.end)
+        _insist(lending.end)
         raise
 
 
@@ -2407,6 +2426,7 @@ def _unpickle_proxy(
         if proxy is None:
             proxy = cls.__new__(cls)
             Proxy.__init__(proxy, **parameters)
+            cast(Any, cls)._Proxy__declare(own)
             for name, value in own.items():
                 object.__setattr__(proxy, name, value)
             if _core_of(proxy).fun is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Messages, Resource, run_python
+from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn, run_python, wait_for
 
 import ProxyPatternPool as ppp
 
@@ -542,6 +542,26 @@ def test_new_keeps_the_limit(factory: Factory, make_pool: MakePool) -> None:
     assert len(factory.made) == 2
     assert pool._sem is not None
     assert pool._sem._value == 2
+
+
+def test_new_counts_those_being_made(factory: Factory, make_pool: MakePool, spawn: Spawn) -> None:
+    """For `_new` too an object that is still being made counts for the limit."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make(number: int) -> Resource:
+        if number == 1:
+            begun.set()
+            wait_for(go_on)
+        return factory(number)
+
+    pool = make_pool(make, max_size=2)
+    making = spawn(pool._new)
+    wait_for(begun)
+    with pytest.raises(ppp.PoolException):
+        pool._new()
+    go_on.set()
+    assert making.result() in pool._avail
+    assert len(pool._avail) == 2
 
 
 def test_out_and_destroy(make_pool: MakePool) -> None:

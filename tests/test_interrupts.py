@@ -39,7 +39,7 @@ from conftest import MakePool, Resource, Spawn, Task, eventually, run_all, wait_
 import ProxyPatternPool as ppp
 
 SECONDS = float(os.environ.get("PPP_STRESS_SECONDS", "8"))
-SHARE = SECONDS * 0.12
+SHARE = SECONDS * 0.08
 """Seconds that each of the measurements takes."""
 
 PATIENCE = 20.0

@@ -136,7 +136,7 @@ def test_users_go_on_during_a_round() -> None:
     thread = threading.Thread(target=housekeeping, daemon=True)
     thread.start()
     times = []
-    limit = time.monotonic() + 1.5
+    limit = time.monotonic() + 0.7
     while time.monotonic() < limit or rounds < 2:
         start = time.perf_counter()
         pool.ret(pool.get(timeout=5.0))
@@ -154,7 +154,7 @@ def test_users_go_on_during_a_round() -> None:
 
 @pytest.mark.parametrize("reclaim", [True, False], ids=["reclaimed", "returned"])
 def test_many_short_threads_through_a_proxy(reclaim: bool) -> None:
-    """After 10,000 short threads through a pooled proxy memory is what it was after 1,000."""
+    """Thousands of short threads through a pooled proxy (10,000 with `reclaim`) leave memory as it was."""
     made: list[int] = []
 
     def fun(number: int) -> Thing:
@@ -178,18 +178,18 @@ def test_many_short_threads_through_a_proxy(reclaim: bool) -> None:
         gc.collect()
         return tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else 0
 
-    run(9_000 - 2_000 if reclaim else 1_000)
+    run(7_000 if reclaim else 500)
     tracemalloc.start()
     try:
-        before = run(1_000)
-        after = run(2_000)
+        before = run(1_000 if reclaim else 200)
+        after = run(2_000 if reclaim else 1_000)
     finally:
         tracemalloc.stop()
     stats = proxy._pool.stats()
-    assert stats["nuses"] == (10_000 if reclaim else 4_000)
+    assert stats["nuses"] == (10_000 if reclaim else 1_700)
     assert stats["nusing"] == 0
     assert len(made) <= 4
-    print(f"\n2,000 more threads: {after - before} bytes more")
+    print(f"\nsome thousand more threads: {after - before} bytes more")
     assert after - before < 50_000
     proxy._pool.shutdown()
 

@@ -1,0 +1,65 @@
+"""More than one machine: functions which use a proxy, sent to the workers of a Dask cluster.
+
+    pip install ProxyPatternPool 'psycopg[binary]' 'dask[distributed]'
+    python many_machines_dask.py 'host=127.0.0.1 dbname=test user=test'
+
+The pool stays in the process; Dask moves the work. The proxy that `query` uses travels with it as its
+configuration, arrives once in each worker, and makes its own pool there, on demand. The server then has at
+most workers times `max_size` connections of this program: choose `max_size` so that it can bear them, or put
+PgBouncer before it.
+
+Here the cluster is two processes of this machine. `Client("tcp://scheduler:8786")` would be a real one, whose
+workers need the same packages.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+import psycopg
+from distributed import Client, LocalCluster
+
+import ProxyPatternPool as ppp
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+WORKERS, THREADS, MAX_SIZE = 2, 4, 2
+
+db: ppp.Proxy[Connection] = ppp.Proxy(max_size=MAX_SIZE, timeout=30.0, closer=psycopg.Connection.close)
+
+
+def connect(conninfo: str, number: int) -> Connection:
+    """Open a connection under a name which tells the process that has it."""
+    return psycopg.connect(conninfo, autocommit=True, application_name=f"worker {os.getpid()}")
+
+
+def query(number: int) -> tuple[int, int]:
+    """Run in a worker: give its process id, and the server's process behind this thread's connection."""
+    with db._obj():
+        row = db.execute("SELECT pg_backend_pid() FROM pg_sleep(0.02)").fetchone()
+        assert row is not None
+        return os.getpid(), int(row[0])
+
+
+def main(conninfo: str = "") -> int:
+    """Send 80 queries to 2 workers of 4 threads, and show how many connections each worker has used."""
+    db.set_fun(partial(connect, conninfo))
+    used: dict[int, set[int]] = defaultdict(set)
+    size: dict[str, Any] = {"n_workers": WORKERS, "threads_per_worker": THREADS, "dashboard_address": None}
+    with (
+        LocalCluster(processes=True, **size) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        results: Any = client.gather(client.map(query, range(80), pure=False))
+    for pid, connection in results:
+        used[pid].add(connection)
+    for pid, connections in used.items():
+        print(f"worker {pid}: {len(connections)} connections")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))
