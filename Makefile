@@ -6,7 +6,7 @@ SECONDS ?= 60
 
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve check check.all lint types test stress bench docs build clean
+.PHONY: help venv demo serve check check.all lint types test stress bench docs docs-look build clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make stress     the storm, for SECONDS=$(SECONDS)'
 	@echo 'make bench      speed beside other pools and proxies'
 	@echo 'make docs       the site'
+	@echo 'make docs-look  pictures of it by Chromium'
 	@echo 'make build      wheel and sdist'
 	@echo 'make clean      remove what was made, but for virtual environments'
 
@@ -69,7 +70,11 @@ bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m tests.bench
 
 docs: $(VENV)/.stamp-docs
-	$(BIN)/python -m mkdocs build --strict --config-file docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/mkdocs.yml
+
+# Needs Chromium, hence no part of check.
+docs-look: venv docs
+	$(BIN)/python docs/look.py
 
 build: venv
 	$(BIN)/python -m build --no-isolation

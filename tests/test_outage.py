@@ -175,7 +175,7 @@ def test_postgres_stopped_and_started_under_load(
                 query(pool)
             except Exception as error:
                 with lock:
-                    errors[now] += 1
+                    errors[now if now == phase else "between"] += 1
                     kinds.add(type(error))
                 stop.wait(0.01)  # a program waits, too, before it tries again
             else:

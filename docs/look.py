@@ -1,0 +1,220 @@
+"""Look at the site in a real browser: `make docs-look` (needs Chromium, and `make docs` before).
+
+Takes pictures of some pages, wide and narrow, light and dark, into docs/site/look, and tries the search. Ends
+with status 1 if there is anything to complain of: an error on the browser's console, a page that fails to
+load, one that is wider than its window or in the wrong colours, a search that finds nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import http.server
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+SITE = Path(__file__).parent / "site"
+PAGES = [
+    "",
+    "tutorial/",
+    "reference/",
+    "concepts/",
+    "failures/",
+    "conformance/",
+    "speed/",
+    "howto/",
+    "howto/monitoring/",
+]
+SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
+SCHEMES = ["light", "dark"]
+OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-background-networking --disable-component-update --disable-sync
+--remote-debugging-port=0 about:blank""".split()  # noqa: SIM905
+PATIENCE = 30.0
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class Browser:
+    """A page of Chromium, by its debugging protocol."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self.connection = connection
+        self.numbers = itertools.count(1)
+        self.complaints: list[str] = []
+        self.events: list[str] = []
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Call a method, and note what happens until its answer."""
+        number = next(self.numbers)
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        await self.connection.write_message(json.dumps(message))
+        while True:
+            message = await self.read()
+            if message.get("id") == number:
+                if "error" in message:
+                    raise RuntimeError(f"{method}: {message['error']}")
+                result: dict[str, Any] = message["result"]
+                return result
+
+    async def read(self) -> dict[str, Any]:
+        """Take the next message."""
+        text = await asyncio.wait_for(self.connection.read_message(), PATIENCE)
+        if text is None:
+            raise RuntimeError("the browser has gone")
+        message: dict[str, Any] = json.loads(text)
+        method, parameters = message.get("method", ""), message.get("params", {})
+        self.events.append(method)
+        if method == "Runtime.exceptionThrown":
+            self.complaints.append(str(parameters["exceptionDetails"]))
+        elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+        elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
+            self.complaints.append(str([part.get("value") for part in parameters["args"]]))
+        return message
+
+    async def open(self, address: str) -> None:
+        """Open a page, and wait until it is there."""
+        self.events.clear()
+        await self.call("Page.navigate", url=address)
+        while "Page.loadEventFired" not in self.events:
+            await self.read()
+
+    async def ask(self, expression: str) -> Any:
+        """Evaluate an expression in the page."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        return answer["result"].get("value")
+
+    async def picture(self, path: Path) -> None:
+        """Take a picture of what the window shows."""
+        shot = await self.call("Page.captureScreenshot")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+
+async def look(endpoint: str, address: str, folder: Path) -> list[str]:
+    """Look at the pages, and say what is wrong."""
+    browser = Browser(await websocket_connect(endpoint, max_message_size=1 << 28))
+    for domain in ("Page", "Runtime", "Log"):
+        await browser.call(f"{domain}.enable")
+    for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
+        await browser.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=size == "narrow",
+        )
+        await browser.call(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
+        await browser.open(address)
+        await browser.ask("localStorage.clear()")  # where the colours of the last time are kept
+        for page in PAGES:
+            await browser.open(address + page)
+            name = page.strip("/").replace("/", "-") or "start"
+            await browser.picture(folder / f"{name}-{size}-{scheme}.png")
+            actual = await browser.ask("document.documentElement.scrollWidth")
+            if actual > width:
+                browser.complaints.append(f"{page} is {actual} pixels wide in a window of {width}")
+            if await browser.ask("document.body.getAttribute('data-md-color-scheme')") != (
+                "default" if scheme == "light" else "slate"
+            ):
+                browser.complaints.append(f"{page} is not {scheme}")
+    await browser.open(address)
+    found = await browser.ask(SEARCH)
+    print("search for max_lifetime:", found)
+    if not found:
+        browser.complaints.append("search finds nothing for max_lifetime")
+    browser.connection.close()
+    return browser.complaints
+
+
+SEARCH = """
+new Promise(done => {
+  document.querySelector('[data-md-toggle=search]').checked = true;
+  const query = document.querySelector('[data-md-component=search-query]');
+  query.focus();
+  query.value = 'max_lifetime';
+  query.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true}));
+  query.dispatchEvent(new Event('input', {bubbles: true}));
+  let tries = 0;
+  const timer = setInterval(() => {
+    const hits = [...document.querySelectorAll('.md-search-result__link')].map(link => link.pathname);
+    if (hits.length || ++tries > 200) { clearInterval(timer); done([...new Set(hits)]); }
+  }, 50);
+})
+"""
+
+
+def main() -> int:
+    """Serve the site, start the browser, look."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        print("no Chromium found: set CHROMIUM to its path", file=sys.stderr)
+        return 1
+    folder = SITE / "look"
+    folder.mkdir(exist_ok=True)
+    handler = functools.partial(Quiet, directory=str(SITE))
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        tempfile.TemporaryDirectory() as profile,
+    ):
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        with (
+            subprocess.Popen(
+                [chromium, *OPTIONS[:-1], f"--user-data-dir={profile}", OPTIONS[-1]],
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process
+        ):
+            assert process.stderr is not None
+            try:
+                endpoint = next(
+                    found.group()
+                    for line in process.stderr
+                    if (found := re.search(r"ws://127.0.0.1:\d+", line)) is not None
+                )
+                threading.Thread(target=process.stderr.read, daemon=True).start()
+                complaints = asyncio.run(
+                    look(page_of(endpoint), f"http://127.0.0.1:{server.server_port}/", folder)
+                )
+            finally:
+                process.terminate()
+        server.shutdown()
+    print(f"pictures in {folder}")
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def page_of(endpoint: str) -> str:
+    """Give the address of the browser's page, which speaks for itself."""
+    from urllib.request import urlopen
+
+    with urlopen(endpoint.replace("ws:", "http:") + "/json") as answer:
+        pages = json.load(answer)
+    return next(str(page["webSocketDebuggerUrl"]) for page in pages if page["type"] == "page")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
