@@ -520,7 +520,7 @@ class Pool(Generic[T]):
         *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _doomed _fill_after _fun _gate
         _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _invalidate_on _key _label _lock
         _making _max_lifetime _max_waiting _next_number _objects _opener _parameters _reset _retter _sem
-        _spare_numbers _stats _time _tracer _wake""".split(),  # noqa: SIM905
+        _spare_numbers _stats _strict _time _tracer _wake""".split(),  # noqa: SIM905
     )
 
     UseInfo = _Use
@@ -635,6 +635,9 @@ class Pool(Generic[T]):
         self._tracer: Callable[[T], str] | None = p["tracer"]
         # what the short ways of get and ret need to know
         self._attended = self._getter is not None or self._max_using_delay_warn > 0
+        # whether an object that comes back may have to go: there are limits to its life, or the pool was
+        # drained, resized or shut down
+        self._strict = self._max_use > 0 or self._max_lifetime > 0 or self._check_after_idle is not None
         self._hooked_ret = self._retter is not None or self._reset is not None
 
         self._delay: float = p["delay"]
@@ -751,6 +754,7 @@ class Pool(Generic[T]):
     def drain(self) -> None:
         """Replace all objects: close the idle ones now and the others when they return, then fill anew."""
         with self._lock:
+            self._strict = True
             records = [*self._objects.values(), *self._making.values()]
         for use in records:
             use.expires = -math.inf
@@ -786,6 +790,7 @@ class Pool(Generic[T]):
             if most:
                 gate._value += most - gate._initial_value
                 gate._initial_value = most
+            self._strict = True
             self._max_size = most
             self._min_size = least
         with self._lock:
@@ -1488,7 +1493,7 @@ class Pool(Generic[T]):
     def _end(self) -> None:
         """Close the door: waiters are woken, the housekeeper ends, idle objects are closed."""
         with self._lock:
-            self._shutdown = True
+            self._shutdown = self._strict = True
             self._min_size = 0
             waiters = self._gate._waiters
             while waiters:
@@ -1576,23 +1581,21 @@ class Pool(Generic[T]):
     # With the lock held: they neither take it nor call out, and each is all or nothing
 
     def _take(self, blank: _Use) -> _Use | None:
-        """Take a token, and with it the most recently used idle object or the making of one.
+        """Take the most recently used idle object, or reserve the making of one, with a token.
 
         The blank is for what is made; it may have a token already.
         """
-        gate, root = self._gate, self._idle
-        has_token = blank.place is _TOKEN
-        if self._shutdown or (gate._value <= 0 and not has_token):
+        if self._shutdown:
             return None
-        use: _Use = root.older
+        use: _Use = self._idle.older
         while use.place is _HELD:  # under examination
             use = use.older
-        if use is root:
+        if use is self._idle:
             return blank if self._reserve(blank) else None
-        if has_token:
+        if blank.place is _TOKEN:
             blank.place = _GONE
         else:
-            gate._value -= 1
+            self._gate._value -= 1
         use.newer.older, use.older.newer = use.older, use.newer
         use.older = use.newer = None
         use.place = _HELD
@@ -1649,12 +1652,40 @@ class Pool(Generic[T]):
 
     def _shelve(self, use: _Use, now: float) -> None:
         """Make an object available, or hand it to the oldest waiter; doom it if its time has come."""
-        gate, root = self._gate, self._idle
         if use.place is _LENT:
             self._use_time += now - use.got
+            use.back = now
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
             return
-        if self._shutdown or gate._value < 0:  # there may be too many since a resize
+        elif use.newer is None:  # else it was only examined, and keeps its rank
+            use.back = now
+        if self._strict and self._condemn(use, now):
+            return
+        gate = self._gate
+        if gate._waiters:
+            if use.newer is not None:
+                use.newer.older, use.older.newer = use.older, use.newer
+                use.older = use.newer = None
+            use.place = _LENT
+            use.uses += 1
+            use.got = now
+            self._nuses += 1
+            waiter = gate._waiters[0]
+            del gate._waiters[0]
+            waiter.gift = use
+            waiter.signal.release()
+        else:
+            if use.newer is None:
+                use.newer = root = self._idle
+                use.older = older = root.older
+                older.newer = root.older = use
+            use.place = _IDLE
+            gate._value += 1
+
+    def _condemn(self, use: _Use, now: float) -> bool:
+        """Doom an object whose time has come; else see until when it may be lent unseen."""
+        limit = self._gate._initial_value
+        if self._shutdown or self._nobjs - len(self._doomed) + len(self._making) > limit:
             self._doom(use)
         elif now >= use.expires:
             self._doom(use)
@@ -1666,28 +1697,8 @@ class Pool(Generic[T]):
             use.fresh_until = use.expires
             if self._check_after_idle is not None and now + self._check_after_idle < use.expires:
                 use.fresh_until = now + self._check_after_idle
-            linked = use.newer is not None  # it was examined, but not used
-            if not linked:
-                use.back = now
-            if gate._waiters:
-                if linked:
-                    use.newer.older, use.older.newer = use.older, use.newer
-                    use.older = use.newer = None
-                use.place = _LENT
-                use.uses += 1
-                use.got = now
-                self._nuses += 1
-                waiter = gate._waiters[0]
-                del gate._waiters[0]
-                waiter.gift = use
-                waiter.signal.release()
-            else:
-                if not linked:
-                    use.newer = root
-                    use.older = older = root.older
-                    older.newer = root.older = use
-                use.place = _IDLE
-                gate._value += 1
+            return False
+        return True
 
     def _doom(self, use: _Use) -> None:
         """Give an object up: nobody gets it any more, and somebody is to close it."""
@@ -1760,9 +1771,10 @@ class _Registry:
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[str, Proxy[Any]] = weakref.WeakValueDictionary()
         self.unpickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
+        self.recent: deque[Any] = deque(maxlen=16)  # what came here lately, for the next task to find it
         self.inherited: list[
             Any
-        ] = []  # from the parent of a fork: dropped, they might close what is the parent's
+        ] = []  # from the parent of a fork; if dropped, it might close what is not ours
         self.lock = threading.RLock()
 
     def number(self) -> int:
@@ -1796,13 +1808,14 @@ def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -
     """The pool that came here under that key; it makes objects on demand."""
     with _registry.lock:
         pool: Pool[Any] | None = _registry.unpickled.get(key)
-        if pool is None:
+        if pool is None or pool._shutdown:
             pool = cls.__new__(cls)
             pool._shutdown = True
             pool._configure(**parameters)
             pool._reset_state()
             pool._key = key
             _registry.unpickled[key] = pool
+        _registry.recent.append(pool)
         return pool
 
 
@@ -2444,6 +2457,8 @@ def _unpickle_proxy(
             if _core_of(proxy).fun is not None:
                 _core_of(proxy).key = key
                 _registry.unpickled[key] = proxy
+        if _core_of(proxy).fun is not None:
+            _registry.recent.append(proxy)
         return proxy
 
 

@@ -11,6 +11,9 @@ are counted.
   the very entry of `ret`, before its first instruction. Whoever must be safe uses `with pool.obj()`.
 * an object that `fun` has made is closed exactly once, construction and `shutdown` included.
 
+This holds from Python 3.11 on. Python 3.10 takes interrupts also between a call and the storing of its
+result, and at forward jumps, so that no order of steps is safe there: several of 100 interrupts lose a token.
+
 The short form is part of `make check`; `PPP_STRESS_SECONDS=600` makes it proportionally longer. The makers
 and closers of objects are functions written in C here, so that an exception strikes the pool's code and not
 the test's accounts.
@@ -30,6 +33,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -108,6 +112,11 @@ class Alarm:
         self.armed = True
         signal.setitimer(signal.ITIMER_REAL, 1e-6 + random.random() * most)
 
+    def until_it_rings(self, work: Callable[[], None]) -> None:
+        """Repeat it until the exception comes; a loop in a `try` would not do, since 3.13 may leave it."""
+        while self.armed:
+            work()
+
     def disarm(self) -> None:
         """Do not ring any more."""
         self.armed = False
@@ -145,6 +154,13 @@ def missing_tokens(pool: ppp.Pool[Any]) -> int:
     return int(pool._sem._initial_value - pool._sem._value)  # type: ignore[union-attr]
 
 
+def lost_tokens(pool: ppp.Pool[Any]) -> int:
+    """Count the tokens that don't come back; the housekeeper may have one for a moment."""
+    with suppress(AssertionError):
+        eventually(lambda: missing_tokens(pool) == 0)
+    return missing_tokens(pool)
+
+
 @pytest.mark.skipif(OLD, reason="a promise for Python 3.11 and later")
 @pytest.mark.parametrize("features", [False, True], ids=["bare", "features"])
 def test_interrupted_with_obj_loses_nothing(alarm: Alarm, features: bool) -> None:
@@ -154,24 +170,23 @@ def test_interrupted_with_obj_loses_nothing(alarm: Alarm, features: bool) -> Non
     if features:
         hooks = {"max_use": 2, "reset": float, "health": bool, "check_after_idle": 0.0, "min_size": 2}
     pool: ppp.Pool[Any] = ppp.Pool(account.fun, max_size=2, closer=account.closer, **hooks)
+
+    def work() -> None:
+        with pool.obj():
+            pass
+
     limit = time.monotonic() + SHARE
-    lost = 0
     while time.monotonic() < limit:
         try:
             alarm.arm(60e-6)
-            while alarm.armed:
-                with pool.obj():
-                    pass
+            alarm.until_it_rings(work)
         except (KeyboardInterrupt, SystemExit):
             pass
-        if (tokens := missing_tokens(pool)) > lost:
-            lost = tokens
-            if lost == 2:
-                break
     alarm.disarm()
     gc.collect()
+    lost = lost_tokens(pool)
     print(f"\nwith pool.obj(), signals: {per_100_000(lost, alarm.struck)}")
-    assert alarm.struck > 100
+    assert alarm.struck > 20
     assert lost == 0
     counters = pool.stats()
     assert counters["ncreated"] == counters["nobjs"] + counters["ndestroys"]
@@ -186,15 +201,20 @@ def test_interrupted_get_and_ret_lose_nothing_of_the_pool(alarm: Alarm) -> None:
     pool: ppp.Pool[Any] = ppp.Pool(account.fun, max_size=2, min_size=1, max_use=3, closer=account.closer)
     found: Counter[str] = Counter()
     gone = 0
+    thing: Any = None
+
+    def work() -> None:
+        nonlocal thing
+        thing = pool.get()
+        pool.ret(thing)
+        thing = None
+
     limit = time.monotonic() + SHARE
     while time.monotonic() < limit and gone < 2:
-        thing: Any = None
+        thing = None
         try:
             alarm.arm(40e-6)
-            while alarm.armed:
-                thing = pool.get()
-                pool.ret(thing)
-                thing = None
+            alarm.until_it_rings(work)
         except (KeyboardInterrupt, SystemExit) as error:
             struck = innermost(error, "ring")
             lent = list(pool._using)
@@ -205,9 +225,9 @@ def test_interrupted_get_and_ret_lose_nothing_of_the_pool(alarm: Alarm) -> None:
             if thing is not None and any(held is thing for held in lent):
                 # the caller has it in hand: between the two calls, or `ret` has not yet begun
                 entry = name == "ret" and struck.tb_lineno == struck.tb_frame.f_code.co_firstlineno
-                mine = struck.tb_frame is sys._getframe()
+                mine = struck.tb_frame.f_code is work.__code__
                 found["entry of ret" if entry else "caller's" if mine else "lost"] += 1
-            elif struck.tb_frame is sys._getframe():
+            elif struck.tb_frame.f_code is work.__code__:
                 found["result not stored"] += 1
             else:
                 found["lost"] += 1
@@ -220,7 +240,7 @@ def test_interrupted_get_and_ret_lose_nothing_of_the_pool(alarm: Alarm) -> None:
             gone = missing
     alarm.disarm()
     print(f"\nget and ret, signals: {per_100_000(found['lost'], alarm.struck)}; {dict(found)}")
-    assert alarm.struck > 100
+    assert alarm.struck > 20
     assert found["lost"] == 0
     assert missing_tokens(pool) == 0
     assert found["result not stored"] == 0
@@ -251,23 +271,26 @@ class Victim:
         while not self.stop:
             turn += 1
             try:
-                self.window = turn
-                for _ in range(20):
-                    self.work()
-                self.window = 0
-                for _ in range(1000):
-                    if not self.pending:
-                        break
-                    time.sleep(0)
-                else:  # it would have come by now: some cleaning up was in its way
-                    self.pending = 0
-                    self.swallowed += 1
+                self.once(turn)
             except Injected:
                 self.struck += 1
                 self.window = self.pending = 0
             except ppp.TimeOut:
                 self.window = 0
         return self.struck
+
+    def once(self, turn: int) -> None:
+        """Work in the window, and wait for an exception that is on its way."""
+        self.window = turn
+        for _ in range(20):
+            self.work()
+        self.window = 0
+        for _ in range(1000):
+            if not self.pending:
+                return
+            time.sleep(0)
+        self.pending = 0  # it would have come by now: some cleaning up was in its way
+        self.swallowed += 1
 
     def strike(self) -> None:
         """Raise an exception in the thread, if it is in its window (called by another thread)."""
@@ -311,10 +334,10 @@ def test_injected_exceptions_lose_nothing() -> None:
     finally:
         sys.setswitchinterval(interval)
     gc.collect()
-    lost = missing_tokens(pool)
+    lost = lost_tokens(pool)
     swallowed = sum(victim.swallowed for victim in victims)
     print(f"\nwith pool.obj(), injected into 4 threads: {per_100_000(lost, struck)}, {swallowed} swallowed")
-    assert struck > 100
+    assert struck > 20
     assert lost == 0
     start = time.monotonic()
     with pool.obj(timeout=1), pool.obj(timeout=1):
@@ -328,6 +351,7 @@ def housekeepers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "interrupted-pool" in thread.name]
 
 
+@pytest.mark.skipif(OLD, reason="a promise for Python 3.11 and later")
 def test_interrupted_constructor_leaves_nothing(alarm: Alarm) -> None:
     """A constructor that a signal interrupts leaves no thread and no open object."""
     account = Account()
@@ -351,10 +375,11 @@ def test_interrupted_constructor_leaves_nothing(alarm: Alarm) -> None:
     gc.collect()
     missing = account.missing()
     print(f"\nconstructor, signals: {per_100_000(len(missing), alarm.struck)}; {built} built")
-    assert alarm.struck > 50
+    assert alarm.struck > 20
     assert missing == []
 
 
+@pytest.mark.skipif(OLD, reason="a promise for Python 3.11 and later")
 def test_interrupted_shutdown_is_finished_by_another(alarm: Alarm) -> None:
     """A shutdown that a signal interrupts closes the rest when called again; nothing is closed twice."""
     account = Account()
@@ -380,7 +405,7 @@ def test_interrupted_shutdown_is_finished_by_another(alarm: Alarm) -> None:
     eventually(lambda: housekeepers() == [], PATIENCE)
     missing = account.missing()
     print(f"\nshutdown, signals: {per_100_000(len(missing), alarm.struck)}")
-    assert alarm.struck > 50
+    assert alarm.struck > 20
     assert missing == []
 
 
@@ -471,24 +496,28 @@ def test_waiters_interrupted_at_the_handover(alarm: Alarm, spawn: Spawn) -> None
                 time.sleep(random.random() * 50e-6)
 
     task = spawn(other)
-    limit = time.monotonic() + SHARE
     timeouts = 0
+
+    def work() -> None:
+        nonlocal timeouts
+        try:
+            with pool.obj(timeout=random.random() * 100e-6):
+                pass
+        except ppp.TimeOut:
+            timeouts += 1
+
+    limit = time.monotonic() + SHARE
     while time.monotonic() < limit:
         try:
             alarm.arm(200e-6)
-            while alarm.armed:
-                try:
-                    with pool.obj(timeout=random.random() * 100e-6):
-                        pass
-                except ppp.TimeOut:
-                    timeouts += 1
+            alarm.until_it_rings(work)
         except (KeyboardInterrupt, SystemExit):
             pass
     alarm.disarm()
     stop.set()
     task.result(PATIENCE)
     print(f"\nwaiters: {per_100_000(missing_tokens(pool), alarm.struck)}, {timeouts} timeouts")
-    assert alarm.struck > 50
+    assert alarm.struck > 20
     assert missing_tokens(pool) == 0
     assert pool.stats()["nwaiting"] == 0
     pool.shutdown()
