@@ -125,14 +125,17 @@ class Alarm:
 
 @pytest.fixture
 def alarm() -> Iterator[Alarm]:
-    """Give an alarm that interrupts the main thread."""
+    """Give an alarm that interrupts the main thread, but no tracer in the midst of its own lock."""
     alarm = Alarm()
+    tracer = sys.gettrace()
+    sys.settrace(None)
     before = signal.signal(signal.SIGALRM, alarm.ring)
     try:
         yield alarm
     finally:
         alarm.disarm()
-    signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, before)
+        sys.settrace(tracer)
 
 
 def per_100_000(lost: int, interrupts: int) -> str:
@@ -265,7 +268,8 @@ class Victim:
         self.ident = 0
 
     def run(self) -> int:
-        """Work and be interrupted until told to stop."""
+        """Work and be interrupted until told to stop; no tracer may be interrupted in its own lock."""
+        sys.settrace(None)
         self.ident = threading.get_ident()
         turn = 0
         while not self.stop:
