@@ -308,3 +308,21 @@ def spawn() -> Iterator[Spawn]:
     yield start
     for task in tasks:
         task.result()
+
+
+UNTRACED = {"test_interrupts", "test_races", "test_scale", "test_stress"}
+"""Files in which no coverage is measured: it costs time, and an interruption may strike while it holds a lock."""
+
+
+@pytest.fixture(autouse=True)
+def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Stop the measuring of coverage in the files that interrupt or take times."""
+    tracer = sys.gettrace()
+    if tracer is None or request.module.__name__ not in UNTRACED:
+        yield
+        return
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    yield
+    threading.settrace(tracer)
+    sys.settrace(tracer)
