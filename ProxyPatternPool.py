@@ -419,8 +419,8 @@ def _lending(kind: type[_Lending[T]], pool: Pool[T], timeout: float | None) -> _
 
 
 def _insist(step: Callable[..., object], *args: object) -> None:
-    """Do a step of cleaning up which may be repeated, however often it is interrupted."""
-    while True:
+    """Do a step of cleaning up which may be repeated, however often it is interrupted, within reason."""
+    for _ in range(100):
         try:
             step(*args)
             return
@@ -980,7 +980,7 @@ class Pool(Generic[T]):
             self._hk_begin = now
             checking = self._health is not None and self._hk_rounds % self._health_freq == 0
         try:
-            if self._max_using_delay_warn > 0 or self._max_using_delay_kill > 0:
+            if self._max_using_delay_warn > 0:  # it is where there is a kill delay
                 self._check_holders(now)
             self._recycle(now)
             if checking:
@@ -1086,16 +1086,19 @@ class Pool(Generic[T]):
 
     def _start_housekeeper(self) -> None:
         """Start the thread that does the rounds, once."""
-        with self._lock:
-            if self._housekeeper is not None or self._delay <= 0 or self._shutdown or not self._ahead:
-                return
-            thread = self._housekeeper = threading.Thread(
-                target=_keep_house,
-                args=(weakref.ref(self), self._wake, self._delay),
-                name=f"{self._name} housekeeper",
-                daemon=True,
-            )
+        if self._housekeeper is not None or self._delay <= 0 or not self._ahead:
+            return
+        thread = threading.Thread(
+            target=_keep_house,
+            args=(weakref.ref(self), self._wake, self._delay),
+            name=f"{self._name} housekeeper",
+            daemon=True,
+        )
         started = _Bell()
+        with self._lock:
+            if self._housekeeper is not None or self._shutdown:
+                return
+            self._housekeeper = thread
         try:
             _thread.start_new_thread(_start, (thread, started))
             started.wait(math.inf)

@@ -311,7 +311,7 @@ def spawn() -> Iterator[Spawn]:
 
 
 UNTRACED = {"test_interrupts", "test_races", "test_scale", "test_stress"}
-"""Files in which no coverage is measured: it costs time, and an interruption may strike while it holds a lock."""
+"""Files in which no coverage is measured: it costs time, and holds locks when an interruption strikes."""
 
 
 @pytest.fixture(autouse=True)
@@ -322,7 +322,7 @@ def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
     yield
     threading.settrace(tracer)
     sys.settrace(tracer)
