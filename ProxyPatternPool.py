@@ -2039,19 +2039,10 @@ class Proxy(Generic[T]):
         super().__init_subclass__(**kwargs)
         declared = {*vars(cls), *vars(cls).get("__annotations__", ())}
         cls.__declare(name for name in declared if not name.startswith("__"))
-        init = vars(cls).get("__init__")
-        if init is not None:
-            # what a subclass assigns while it is built counts as declared
-            @functools.wraps(init)
-            def building(self: Proxy[T], *args: Any, **kwargs: Any) -> None:
-                outer = _is_building(self)
-                object.__setattr__(self, "_Proxy__building", True)
-                try:
-                    init(self, *args, **kwargs)
-                finally:
-                    object.__setattr__(self, "_Proxy__building", outer)
-
-            cls.__init__ = building  # type: ignore[method-assign]
+        if "__init__" in vars(cls):
+            cls.__init__ = _declaring(vars(cls)["__init__"])  # type: ignore[method-assign]
+            if "__setattr__" not in vars(cls):
+                cls.__setattr__ = _declaring_setattr  # type: ignore[method-assign]
 
     @classmethod
     def __declare(cls, names: Any) -> None:
@@ -2231,23 +2222,14 @@ class Proxy(Generic[T]):
         return getattr(_current(self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _own_names:
-            try:
-                obj = _local_of(self).obj
-            except AttributeError:
-                pass
-            else:
-                if not _is_building(self):
-                    setattr(obj, name, value)
-                    return
-        if _is_building(self) and not _is_own(self, name):
-            type(self).__declare([name])
-        if _is_own(self, name):
+        if name in _own_names and _is_own(self, name):
             object.__setattr__(self, name, value)
-        elif name == "__orig_class__":  # Proxy[int](...) tells the instance so, if it may
-            raise AttributeError(name)
-        else:
-            setattr(_current(self), name, value)
+            return
+        try:
+            obj = _local_of(self).obj
+        except AttributeError:
+            obj = _current(self)
+        setattr(obj, name, value)
 
     def __delattr__(self, name: str) -> None:
         if _is_own(self, name):
@@ -2357,7 +2339,7 @@ _own_names: set[str] = set()
 cast(Any, Proxy)._Proxy__declare(
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
     _scope _local _pool_max_size _pool_kwargs
-    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__""".split()  # noqa: SIM905
+    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __orig_class__""".split()  # noqa: SIM905
 )
 
 
@@ -2366,6 +2348,27 @@ def _is_building(proxy: Proxy[Any]) -> bool:
         return _building_of(proxy)
     except AttributeError:
         return False
+
+
+def _declaring(init: Callable[..., None]) -> Callable[..., None]:
+    """The `__init__` of a subclass, during which the names that it assigns count as declared."""
+
+    @functools.wraps(init)
+    def building(self: Proxy[Any], *args: Any, **kwargs: Any) -> None:
+        outer = _is_building(self)
+        object.__setattr__(self, "_Proxy__building", True)
+        try:
+            init(self, *args, **kwargs)
+        finally:
+            object.__setattr__(self, "_Proxy__building", outer)
+
+    return building
+
+
+def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
+    if _is_building(self):
+        cast(Any, type(self))._Proxy__declare([name])
+    Proxy.__setattr__(self, name, value)
 
 
 def _is_own(proxy: Proxy[Any], name: str) -> bool:

@@ -47,10 +47,17 @@ class Thing:
 
 def in_child(work: Callable[[], object]) -> int:
     """Fork, let the child do something, and give its status: 0 for true, negative if it was killed."""
+    tracer = sys.gettrace()
+    sys.settrace(
+        None
+    )  # a tracer's own lock may be held in another thread, and would be for ever in the child
     pid = os.fork()
-    if pid == 0:
+    if pid:
+        sys.settrace(tracer)
+    else:
         status = 70
         try:
+            threading.settrace(None)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(PATIENCE)  # whoever is stuck for so long dies of it
             status = 0 if work() else 1

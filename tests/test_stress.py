@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -327,10 +328,19 @@ def child(storm: Storm, pool: ppp.Pool[Thing]) -> int:
 
 def fork(storm: Storm, pool: ppp.Pool[Thing]) -> int:
     """Fork in the middle of the storm, and give the child's verdict."""
+    tracer = sys.gettrace()
+    sys.settrace(
+        None
+    )  # a tracer's own lock may be held in another thread, and would be for ever in the child
     pid = os.fork()
-    if pid == 0:
+    if pid:
+        sys.settrace(tracer)
+    else:
         status = 255
         try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(int(PATIENCE))  # whoever is stuck for so long dies of it
+            threading.settrace(None)
             status = child(storm, pool)
         finally:
             os._exit(status)
