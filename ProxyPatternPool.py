@@ -840,16 +840,18 @@ class Pool(Generic[T]):
         """
         _check_number("delay", delay)
         _check_number("grace", grace)
-        self._end()
-        if grace > 0:
-            with self._lock:
-                if self._nobjs == 0:
-                    self._all_back.ring()
-            self._all_back.wait(grace)
-        lent = self._evict(lambda use: use.place is _LENT)
-        if lent:
-            log.warning("%s: shutting down with %d objects in use", self._label, lent)
-        self._sweep()
+        try:
+            self._end()
+            if grace > 0:
+                with self._lock:
+                    if self._nobjs == 0:
+                        self._all_back.ring()
+                self._all_back.wait(grace)
+        finally:
+            lent = self._evict(lambda use: use.place is _LENT)
+            if lent:
+                log.warning("%s: shutting down with %d objects in use", self._label, lent)
+            self._sweep()
         housekeeper = self._housekeeper
         if housekeeper is threading.current_thread():
             return
@@ -1669,10 +1671,13 @@ class Pool(Generic[T]):
             if use.newer is not None:
                 use.newer.older, use.older.newer = use.older, use.newer
                 use.older = use.newer = None
-            use.place = _LENT
-            use.uses += 1
-            use.got = now
-            self._nuses += 1
+            if now < use.fresh_until:
+                use.place = _LENT
+                use.uses += 1
+                use.got = now
+                self._nuses += 1
+            else:  # the waiter is to examine it first
+                use.place = _HELD
             waiter = gate._waiters[0]
             del gate._waiters[0]
             waiter.gift = use

@@ -102,7 +102,7 @@ class Factory:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.made: list[Resource] = []
         self.numbers: list[int] = []
         self.calls: list[tuple[str, Resource]] = []

@@ -58,6 +58,7 @@ class Thing:
         self.serial = serial
         self.closings = 0
         self.sick = False
+        self.checked = -1.0  # when health last said that it is good
 
     def __repr__(self) -> str:
         return f"thing {self.serial}"
@@ -66,7 +67,8 @@ class Thing:
 class World:
     """The makers and hooks that a pool calls: they note every call, and fail when armed to."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.made: list[Thing] = []
         self.numbers: list[int] = []
         self.calls: list[str] = []
@@ -118,6 +120,7 @@ class World:
                 self.wrong += [f"{name} of {thing} after its end"] * thing.closings
             self.call(name)
             if name == "health":
+                thing.checked = thing.checked if thing.sick else self.clock.now
                 return not thing.sick
             return {"serial": thing.serial} if name == "stats" else repr(thing)
 
@@ -160,7 +163,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.world = World()
+        self.world = World(self.clock)
         self.idle: list[Entry] = []  # the most recently used is the last
         self.lent: list[Entry] = []
         self.gone: list[Entry] = []
@@ -244,8 +247,15 @@ class Machine(RuleBasedStateMachine):
 
     def resync(self) -> None:
         """Take the counters over, where the contract leaves them open."""
-        stats = self.pool.stats()
+        stats = self.look()
         self.counted.update({name: stats[name] - self.counted[name] for name in COUNTED})
+
+    def look(self) -> dict[str, Any]:
+        """Ask for the statistics without any hook failing."""
+        armed, self.world.armed = self.world.armed, {}
+        stats = self.pool.stats()
+        self.world.armed = armed
+        return stats
 
     def expired(self, entry: Entry) -> bool:
         """Whether its lifetime is over: no step of time ends in the random part of it."""
@@ -262,6 +272,7 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         world.fired, world.calls, world.messages, world.attempts = {}, [], [], []
         made = len(world.made)
+        self.checked = {thing: thing.checked for thing in world.alive}
         outcome = Outcome()
         try:
             outcome.result = work()
@@ -329,6 +340,7 @@ class Machine(RuleBasedStateMachine):
             assert made in (0, missing)
         else:
             assert made == missing, f"{made} made instead of {missing}"
+        if made and outcome.attempts[-1] == "made":
             self.failing = False
         self.add(outcome.made)
 
@@ -353,7 +365,7 @@ class Machine(RuleBasedStateMachine):
             if self.expired(entry):
                 self.close(entry, "nexpired")
                 continue
-            if check is not None and now - entry.back >= check:
+            if check is not None and now - max(entry.back, self.checked[entry.thing]) >= check:
                 self.counted["nchecks"] += 1
                 self.counted["nhealth"] += 1
                 if failure is not None or entry.thing.sick:
@@ -540,7 +552,7 @@ class Machine(RuleBasedStateMachine):
             most = None
         outcome = self.do(lambda: self.pool.resize(min_size=least, max_size=most))
         if not self.shut:
-            stats = self.pool.stats()
+            stats = self.look()
             self.max_size = self.max_size if most is None else most
             least = self.min_size if least is None else least
             self.min_size = min(least, self.max_size) if self.max_size else least
@@ -578,6 +590,8 @@ class Machine(RuleBasedStateMachine):
 
         outcome = self.do(leave if method == "with" else self.pool.shutdown)
         assert outcome.interrupted or outcome.error is None
+        if outcome.interrupted:  # whoever was interrupted may try again
+            self.pool.shutdown()
         self.shut, self.min_size = True, 0
         assert outcome.made == []
         for entry in [*self.idle, *self.lent]:
@@ -670,10 +684,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "pool"):
             return
         world, pool = self.world, self.pool
-        armed, world.armed = world.armed, {}
-        world.messages = []
-        stats = pool.stats()
-        world.armed = armed
+        stats = self.look()
         json.dumps(stats)
         assert world.wrong == []
         assert {entry.thing for entry in self.idle} == set(pool._avail)

@@ -1,0 +1,745 @@
+"""The rare ways through the module: interruptions at each point, failures of cleaning up, odd states.
+
+`test_interrupts.py` interrupts at random points and says how often; here each point has its turn, once.
+Python takes signals at the entry of functions and after calls of functions written in C: a profiler counts
+these places in the module, and raises at one of them.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextvars
+import gc
+import inspect
+import itertools
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn, eventually, run_python
+
+import ProxyPatternPool as ppp
+
+MODULE = ppp.Pool.get.__code__.co_filename
+HOUR = 3600.0
+
+
+class Strike:
+    """Interrupts the thread that calls it at one of the places where Python takes signals, by number.
+
+    Not in finalizers, from which no exception gets out, nor where a generator goes on, which a profiler
+    cannot interrupt as a signal does.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.struck: tuple[str, str] | None = None
+
+    def __call__(self, work: Callable[[], object]) -> bool:
+        """Do some work; whether it was interrupted."""
+        sys.setprofile(self._profile)
+        try:
+            work()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        return self.struck is not None
+
+    def _profile(self, frame: FrameType, event: str, arg: object) -> None:
+        code = frame.f_code
+        if code.co_filename != MODULE or event not in ("call", "c_return") or code.co_name == "__del__":
+            return
+        if code.co_flags & inspect.CO_GENERATOR:
+            return
+        self.left -= 1
+        if self.left == 0:
+            sys.setprofile(None)
+            self.struck = (code.co_name, event)
+            raise KeyboardInterrupt
+
+
+def once(method: Callable[..., Any], error: BaseException | None = None) -> Callable[..., Any]:
+    """Give a function that raises at its first call, before it does anything, and then is that method."""
+    errors = [error or KeyboardInterrupt()]
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return method(*args, **kwargs)
+
+    return function
+
+
+def check_balance(pool: ppp.Pool[Any], factory: Factory) -> None:
+    """See that at rest no token, no object and no count is missing."""
+    stats = pool.stats()
+    assert stats["sem"] is None or stats["sem"]["value"] == stats["sem"]["init"] - stats["nusing"]
+    assert stats["ntodel"] == stats["nwaiting"] == 0
+    assert stats["nobjs"] == stats["navail"] + stats["nusing"]
+    assert stats["ncreated"] == stats["nobjs"] + stats["ndestroys"]
+    assert len(factory.alive) == stats["nobjs"]
+    assert all(resource.closings <= 1 for resource in factory.made)
+
+
+ALL = {
+    "opener": Resource.open,
+    "getter": Resource.lend,
+    "retter": Resource.take_back,
+    "reset": Resource.reset,
+    "health": Resource.check,
+    "check_after_idle": 0.0,
+    "max_use": 1,
+    "max_lifetime": HOUR,
+    "max_using_delay": HOUR,
+    "delay": HOUR,
+}
+EMPTY = {"min_size": 0}
+
+
+def lend(pool: ppp.Pool[Any]) -> None:
+    with pool.obj():
+        pass
+
+
+def lend_two(pool: ppp.Pool[Any]) -> None:
+    with pool.obj(), pool.obj():
+        pass
+
+
+def spoil(pool: ppp.Pool[Any]) -> None:
+    with pool.obj() as resource:
+        resource.healthy = False
+        pool.invalidate(resource)
+
+
+def refuse(pool: ppp.Pool[Any]) -> None:
+    for resource in pool._avail:
+        resource.healthy = False
+    lend(pool)
+
+
+WORKS = [
+    pytest.param(lend, {}, id="obj"),
+    pytest.param(lend, EMPTY, id="obj-of-an-empty-pool"),
+    pytest.param(lend, {"max_use": 1}, id="obj-worn-out"),
+    pytest.param(lend, ALL, id="obj-all-hooks"),
+    pytest.param(lend_two, ALL | {"min_size": 2}, id="two-obj-all-hooks"),
+    pytest.param(refuse, ALL, id="obj-refused"),
+    pytest.param(ppp.Pool.drain, {}, id="drain"),
+    pytest.param(ppp.Pool.resize, {}, id="resize"),
+    pytest.param(lambda pool: pool.resize(2, 3), EMPTY, id="resize-up"),
+    pytest.param(lambda pool: pool.resize(0, 1), {"min_size": 2}, id="resize-down"),
+    pytest.param(ppp.Pool._hkRound, ALL | {"min_size": 2}, id="round"),
+    pytest.param(ppp.Pool._empty, {"min_size": 2}, id="empty"),
+    pytest.param(ppp.Pool.stats, {}, id="stats"),
+    pytest.param(ppp.Pool.shutdown, {"min_size": 2}, id="shutdown"),
+]
+
+
+@pytest.mark.parametrize(("work", "parameters"), WORKS)
+def test_interrupted_at_each_point(
+    make_pool: MakePool, factory: Factory, work: Callable[[ppp.Pool[Any]], None], parameters: dict[str, Any]
+) -> None:
+    """Whatever the pool does, an interrupt at whichever point leaves all tokens, objects and counts right."""
+    for number in itertools.count(1):
+        pool = make_pool(**{"max_size": 2, **parameters})
+        strike = Strike(number)
+        struck = strike(lambda pool=pool: work(pool))  # type: ignore[misc]
+        assert list(pool._using) == [], strike.struck
+        check_balance(pool, factory)
+        pool.shutdown()
+        assert factory.alive == [], strike.struck
+        if not struck:
+            break
+    assert number > 5
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL, {"max_use": 1}], ids=["bare", "all-hooks", "worn-out"])
+def test_interrupted_ret_is_done(make_pool: MakePool, factory: Factory, parameters: dict[str, Any]) -> None:
+    """Once `ret` has begun, an interrupt at whichever point does not keep the object from going back."""
+    for number in itertools.count(2):  # the first is its entry
+        pool = make_pool(**{"max_size": 2, **parameters})
+        resource = pool.get()
+        strike = Strike(number)
+        struck = strike(lambda pool=pool, resource=resource: pool.ret(resource))  # type: ignore[misc]
+        assert resource not in pool._using, strike.struck
+        check_balance(pool, factory)
+        pool.shutdown()
+        if not struck:
+            break
+    assert number > 5
+
+
+def test_interrupted_invalidate_can_be_repeated(make_pool: MakePool, factory: Factory) -> None:
+    """An interrupted `invalidate` either has destroyed the object or leaves it lent, to be asked again."""
+    for number in itertools.count(1):
+        pool = make_pool(max_size=2, health=Resource.check)
+        resource = pool.get()
+        struck = Strike(number)(lambda pool=pool, resource=resource: pool.invalidate(resource))  # type: ignore[misc]
+        if resource.alive:
+            assert resource in pool._using
+            pool.invalidate(resource)
+        assert resource.closings == 1
+        assert pool.stats()["nusing"] == 0
+        check_balance(pool, factory)
+        pool.shutdown()
+        if not struck:
+            break
+    assert number > 5
+
+
+@pytest.mark.parametrize("method", ["ret", "invalidate", "_destroy", "_out", "_return", "_del"])
+@pytest.mark.parametrize("foreign", [False, True], ids=["idle", "foreign"])
+def test_interrupted_with_what_is_not_lent(
+    make_pool: MakePool, factory: Factory, method: str, foreign: bool
+) -> None:
+    """To give something wrong back, interrupted at whichever point, takes no token and no object."""
+    for number in itertools.count(1):
+        pool = make_pool(max_size=2, retter=Resource.take_back)
+        thing = object() if foreign else next(iter(pool._avail))
+        work = getattr(pool, method)
+        struck = Strike(number)(lambda work=work, thing=thing: work(thing))  # type: ignore[misc]
+        if method in ("_out", "_del"):
+            pool._hkRound()  # what was left out is closed by whoever comes next
+        assert pool.stats()["nusing"] == 0
+        check_balance(pool, factory)
+        assert method in ("_out", "_del") or len(factory.alive) == 1
+        pool.shutdown()
+        if not struck:
+            break
+    assert number > 2
+
+
+def test_constructor_interrupted_at_each_point(factory: Factory) -> None:
+    """A constructor interrupted at whichever point leaves no open object and no thread."""
+    threads = threading.active_count()
+    pools: list[ppp.Pool[Any]] = []
+
+    def build() -> None:
+        pools.append(ppp.Pool(factory, 3, 2, delay=HOUR, opener=Resource.open, closer=Resource.close))
+
+    for number in itertools.count(1):
+        if not Strike(number)(build):
+            break
+        assert pools == []
+        assert factory.alive == []
+    pools.pop().shutdown()
+    assert number > 20
+    assert factory.alive == []
+    eventually(lambda: threading.active_count() <= threads)
+
+
+def test_waiter_interrupted_at_each_point(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
+    """A waiter that is interrupted, before or after its turn has come, leaves all to the next one."""
+
+    def give_back(pool: ppp.Pool[Any], resource: Resource, over: threading.Event) -> None:
+        eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
+        pool.ret(resource)
+
+    for number in itertools.count(1):
+        pool = make_pool(max_size=1, health=Resource.check, check_after_idle=0.0)
+        over = threading.Event()
+        task = spawn(give_back, pool, pool.get(), over)
+        strike = Strike(number)
+        struck = strike(lambda pool=pool: lend(pool))  # type: ignore[misc]
+        over.set()
+        task.result()
+        assert pool.stats()["nusing"] == 0, strike.struck
+        check_balance(pool, factory)
+        lend(pool)
+        pool.shutdown()
+        if not struck:
+            break
+    assert number > 10
+
+
+def test_waiter_for_a_token_interrupted_at_each_point(make_pool: MakePool, spawn: Spawn) -> None:
+    """Who is interrupted while taking a token of the gate has taken none, whether or not one came."""
+    pool = make_pool(max_size=1, min_size=0)
+    gate = pool._sem
+    assert gate is not None
+
+    def give_back(over: threading.Event) -> None:
+        eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
+        gate.release()
+
+    for number in itertools.count(1):
+        over = threading.Event()
+        taken: list[bool] = []
+        assert gate.acquire(blocking=False)
+        task = spawn(give_back, over)
+        strike = Strike(number)
+        struck = strike(lambda taken=taken: taken.append(gate.acquire(timeout=5.0)))  # type: ignore[misc]
+        over.set()
+        task.result()
+        if not struck:
+            break
+        assert taken == []
+        assert pool.stats()["nwaiting"] == 0, strike.struck
+        assert pool.stats()["sem"] == {"value": 1, "init": 1}, strike.struck
+    assert taken == [True]
+    assert number > 3
+    gate.release()
+
+
+def test_waiter_for_a_token_gets_that_of_an_object(
+    make_pool: MakePool, factory: Factory, spawn: Spawn
+) -> None:
+    """Who waits for a token of the gate has it when an object is returned, and the object is available."""
+    pool = make_pool(max_size=1)
+    gate = pool._sem
+    assert gate is not None
+    resource = pool.get()
+    waiter = spawn(gate.acquire, timeout=5.0)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    pool.ret(resource)
+    assert waiter.result()
+    gate.release()
+    check_balance(pool, factory)
+    lend(pool)
+
+
+def test_interrupted_cleaning_up_is_repeated(make_pool: MakePool, factory: Factory) -> None:
+    """A second interrupt, of what clears up after the first one, loses nothing either."""
+    pool: Any = make_pool(max_size=1, getter=Resource.lend)
+    pool._discard = once(pool._discard)
+    factory.fails["lend"] = SystemExit()
+    with pytest.raises(SystemExit):
+        pool.get()
+    factory.fails.clear()
+    check_balance(pool, factory)
+    pool.ret(pool.get(timeout=0))
+
+
+def test_cleaning_up_ends(make_pool: MakePool, factory: Factory) -> None:
+    """Where clearing up never works, the interrupt comes out after all, and nobody is stuck."""
+    pool: Any = make_pool(max_size=1, getter=Resource.lend)
+    discard, calls = pool._discard, []
+
+    def broken(*args: Any) -> None:
+        calls.append(args)
+        raise SystemError("broken")
+
+    pool._discard = broken
+    factory.fails["lend"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        pool.get()
+    factory.fails.clear()
+    assert len(calls) > 1
+    discard(*calls[0])
+    check_balance(pool, factory)
+
+
+def test_second_interrupt_of_a_closing(make_pool: MakePool, factory: Factory) -> None:
+    """Objects that an interrupted `drain` has left to be closed are closed, each of them once."""
+    pool: Any = make_pool(max_size=3, min_size=3)
+    pool._close = once(pool._close)
+    with pytest.raises(KeyboardInterrupt):
+        pool.drain()
+    assert [resource.closings for resource in factory.made] == [1, 1, 1]
+    check_balance(pool, factory)
+
+
+def test_doomed_object_left_behind(make_pool: MakePool, factory: Factory) -> None:
+    """An object taken out which nobody has destroyed is destroyed by the next round, and by no one else."""
+    pool = make_pool(max_size=2)
+    resource = pool.get()
+    pool._out(resource)
+    pool._out(resource)
+    assert resource in pool._todel
+    pool._hkRound()
+    pool._destroy(resource)
+    assert resource.closings == 1
+    check_balance(pool, factory)
+
+
+@pytest.mark.parametrize("method", ["_out", "_destroy", "_del", "_return", "_borrow"])
+def test_foreign_object(make_pool: MakePool, factory: Factory, method: str) -> None:
+    """What the pool has never made does nothing to it."""
+    pool = make_pool(max_size=2)
+    assert not getattr(pool, method)(object())
+    check_balance(pool, factory)
+    assert len(factory.alive) == 1
+
+
+# The gate, which is a semaphore too
+
+
+def test_gate_is_a_semaphore(make_pool: MakePool, spawn: Spawn) -> None:
+    """Tokens can be taken and given back as those of a `BoundedSemaphore`, not more than there are."""
+    pool = make_pool(max_size=2, min_size=0)
+    gate = pool._sem
+    assert gate is not None
+    with gate:
+        assert gate.acquire(blocking=False)
+        assert not gate.acquire(blocking=False)
+        assert not gate.acquire(timeout=0)
+        assert not gate.acquire(timeout=0.01)
+        with pytest.raises(ppp.TimeOut):
+            pool.get(timeout=0)
+        waiter = spawn(gate.acquire)
+        eventually(lambda: pool.stats()["nwaiting"] == 1)
+        gate.release()
+        assert waiter.result()
+        gate.release()
+    with pytest.raises(ValueError, match="too many"):
+        gate.release(2)
+    assert pool.stats()["sem"] == {"value": 2, "init": 2}
+    pool.ret(pool.get(timeout=0))
+
+
+def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> None:
+    """Whoever holds the pool's lock while waiting lets go of it meanwhile, and has it back afterwards."""
+    pool = make_pool(max_size=1)
+    resource = pool.get()
+
+    def give_back() -> None:
+        eventually(lambda: pool.stats()["nwaiting"] == 1)
+        pool.ret(resource)
+
+    task = spawn(give_back)
+    with pool._lock, pool._lock:
+        assert pool.get(timeout=5.0) is resource
+        other = spawn(pool.stats)
+        other.join(0.05)
+        assert other.is_alive()
+    other.result()
+    task.result()
+    pool.ret(resource)
+
+
+def test_token_of_a_pool_that_shrank(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
+    """A waiter whose token came just before the pool shrank waits on, and gets what comes back next."""
+    pool = make_pool(max_size=2)
+    first, second = pool.get(), pool.get()
+    waiter = spawn(pool.get, timeout=5.0)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    with pool._lock:  # the waiter cannot look before all of it has happened
+        pool.invalidate(first)
+        pool.resize(min_size=0, max_size=1)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    pool.ret(second)
+    assert waiter.result() is second
+    pool.ret(second)
+    check_balance(pool, factory)
+    assert factory.most_alive == 2
+    assert len(factory.made) == 2
+
+
+# Odd things done by users
+
+
+def test_lending_entered_twice(make_pool: MakePool, factory: Factory) -> None:
+    """One `obj()` lends one object at a time: entered again inside it is an error, later it is none."""
+    pool = make_pool(max_size=2)
+    lending = pool.obj()
+    lending.__exit__(None, None, None)  # not entered yet: nothing to give back
+    with lending as resource:
+        with pytest.raises(ppp.PoolException, match="in use already"):
+            lending.__enter__()
+        assert list(pool._using) == [resource]
+    with lending as again:
+        assert again is resource
+    check_balance(pool, factory)
+
+
+def test_lending_that_was_not_finished(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lending whose making was interrupted goes away without a word."""
+    pool = make_pool(max_size=1)
+    said: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    lending = pool.obj()
+    unfinished = type(lending).__new__(type(lending))
+    del unfinished
+    gc.collect()
+    assert said == []
+    assert pool.stats()["sem"] == {"value": 1, "init": 1}
+
+
+def test_lending_that_was_forgotten(make_pool: MakePool, factory: Factory) -> None:
+    """A lending that nobody has ended ends when it goes away."""
+    pool = make_pool(max_size=1)
+    lending = pool.obj()
+    lending.__enter__()
+    assert pool.stats()["nusing"] == 1
+    del lending
+    gc.collect()
+    check_balance(pool, factory)
+    assert pool.stats()["nusing"] == 0
+
+
+def test_fun_raises_stop_iteration(make_pool: MakePool) -> None:
+    """A `fun` that raises `StopIteration` is an error as any other, and its token comes back."""
+
+    def fun(number: int) -> Any:
+        raise StopIteration
+
+    pool = make_pool(fun, max_size=1, min_size=0)
+    with pytest.raises((ppp.PoolException, StopIteration)):
+        pool.get(timeout=0)
+    assert pool.stats()["sem"] == {"value": 1, "init": 1}
+    assert pool.stats()["ncreated"] == 0
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"name": 5}, {"invalidate_on": 5}, {"invalidate_on": "ValueError"}, {"log_level": "LOUD"}],
+    ids=lambda parameters: "-".join(map(str, *parameters.items())),
+)
+def test_odd_parameter_of_a_pool(factory: Factory, parameters: dict[str, Any]) -> None:
+    """A name, an exception class or a level that is none is refused, by parameter and value."""
+    ((name, value),) = parameters.items()
+    with pytest.raises(ppp.PoolException, match=f"{name} must be .*{value}"):
+        ppp.Pool(factory, **parameters)
+    assert factory.made == []
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"set_name": "a b"}, {"set_name": 5}, {"scope": 5}, {"fun": 5}],
+    ids=lambda parameters: "-".join(map(str, *parameters.items())),
+)
+def test_odd_parameter_of_a_proxy(parameters: dict[str, Any]) -> None:
+    """A prefix that is no name, a scope that is none and a function that is none are refused."""
+    ((name, value),) = parameters.items()
+    with pytest.raises(ppp.ProxyException, match=f"{name} must be .*{value}"):
+        ppp.Proxy(**parameters)
+
+
+def test_record_is_a_dataclass_that_can_be_set(make_pool: MakePool, clock: Clock) -> None:
+    """The times of an object's record can be made, read and set as those of any dataclass."""
+    info = ppp.Pool.UseInfo(3, 10.0, 20.0)
+    assert info.uses == 3
+    assert info.last_get == pytest.approx(10.0)
+    assert info.last_ret == pytest.approx(20.0)
+    pool = make_pool(max_size=1, max_avail_delay=5.0, min_size=0, delay=HOUR)
+    resource = pool.get()
+    pool.ret(resource)
+    record = pool._uses[resource]
+    assert record.last_ret == pytest.approx(pool._now())
+    record.last_get = record.last_ret = pool._now() - 10.0
+    pool._hkRound()
+    assert not resource.alive
+
+
+def test_unset_subclass_in_its_init() -> None:
+    """A subclass may look at itself before it has called the proxy's `__init__`."""
+    seen: list[Any] = []
+
+    class Handle(ppp.Proxy[Any]):
+        def __init__(self) -> None:
+            seen.extend([repr(self), bool(self)])
+            super().__init__()
+
+    handle = Handle()
+    assert seen == ["<Proxy unset>", False]
+    assert not handle
+
+
+def test_two_contexts_return_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When two contexts return at once the object that they share, it goes back once, and none fails."""
+    closed: list[Any] = []
+    proxy: Any = ppp.Proxy(
+        fun=make_text, scope=ppp.Proxy.Scope.WERKZEUG, max_size=1, closer=closed.append, max_use=2
+    )
+    proxy._get_obj()
+    other = contextvars.copy_context()
+    delete: Any = type(proxy._local).__delattr__
+    turns = [lambda: other.run(proxy._ret_obj)]
+
+    def late(self: Any, name: str) -> None:
+        if turns:
+            turns.pop()()
+        delete(self, name)
+
+    monkeypatch.setattr(type(proxy._local), "__delattr__", late)
+    proxy._ret_obj()
+    monkeypatch.undo()
+    assert not turns
+    assert not proxy._has_obj()
+    assert not other.run(proxy._has_obj)
+    assert closed == []
+    assert proxy._get_obj() == b"text"
+    proxy._ret_obj()
+    assert len(closed) == 1  # it was used twice
+    proxy._pool.shutdown()
+
+
+# The housekeeper
+
+
+def at_once(function: Callable[..., Any], args: tuple[Any, ...]) -> int:
+    """Do in this thread what should be done in a new one."""
+    function(*args)
+    return 0
+
+
+def housekeepers(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"{name} housekeeper"]
+
+
+def test_housekeeper_is_started(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool with a delay has one housekeeper, which ends with it."""
+    monkeypatch.setattr(_thread, "start_new_thread", at_once)
+    pool = make_pool(max_size=2, min_size=2, delay=0.01, name="edge-started")
+    assert len(housekeepers("edge-started")) == 1
+    eventually(lambda: pool.stats()["hk_rounds"] > 1)
+    pool.shutdown(delay=5.0)
+    assert housekeepers("edge-started") == []
+
+
+@pytest.mark.parametrize("where", ["outer", "inner"])
+def test_no_more_threads(
+    make_pool: MakePool,
+    factory: Factory,
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """Where no thread can be started, an error is logged, and the pool works without a housekeeper."""
+
+    def fail(*args: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", fail if where == "outer" else at_once)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    pool = make_pool(max_size=1, delay=0.01, max_use=1, name="edge-failed")
+    monkeypatch.undo()
+    (text,) = messages("ERROR")
+    assert "no housekeeper" in text
+    assert "can't start new thread" in text
+    lend(pool)
+    check_balance(pool, factory)
+    assert len(factory.alive) == 1  # what was worn out was replaced
+    pool.shutdown(delay=5.0)
+    assert housekeepers("edge-failed") == []
+
+
+def make_text(number: int) -> bytearray:
+    return bytearray(b"text")
+
+
+def test_shutdown_while_the_housekeeper_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that is shut down in the moment in which its housekeeper is built has none."""
+    import pickle
+
+    original = ppp.Pool(make_text, delay=HOUR, min_size=0, name="edge-shut")
+    data = pickle.dumps(original)
+    original.shutdown(delay=5.0)
+    pool: ppp.Pool[Any] = pickle.loads(data)
+
+    class Thread(threading.Thread):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if kwargs.get("name") == "edge-shut housekeeper":
+                pool.shutdown()
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(threading, "Thread", Thread)
+    with pytest.raises(ppp.PoolException, match="shutting down"):
+        pool.get()
+    monkeypatch.undo()
+    eventually(lambda: housekeepers("edge-shut") == [])
+    stats = pool.stats()
+    assert stats["ncreated"] == stats["ndestroys"] == 1
+
+
+def test_housekeeping_in_a_thread_of_ones_own(
+    make_pool: MakePool, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`_houseKeeping` does rounds in the thread that calls it, until shutdown."""
+    monkeypatch.setenv("PPP_WERKZEUG_WORKAROUND", "1")
+    pool = make_pool(max_size=1, delay=0.01)
+    assert pool._housekeeper is None
+    task = spawn(pool._houseKeeping)
+    eventually(lambda: pool.stats()["hk_rounds"] > 2)
+    assert task.is_alive()
+    pool.shutdown()
+    task.result()
+
+
+def test_unused_pool_goes_away_quietly(recwarn: pytest.WarningsRecorder) -> None:
+    """A pool that is dropped before it has made or started anything is no reason for a warning."""
+    pool: ppp.Pool[Any] | None = ppp.Pool(make_text, min_size=0)
+    assert pool is not None
+    pool = None
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+# In processes of their own
+
+
+def test_system_without_forks() -> None:
+    """Where there are no forks the module works all the same."""
+    run = run_python(
+        """
+        import os
+        del os.register_at_fork
+        import ProxyPatternPool as ppp
+        with ppp.Pool(lambda number: [number], max_size=1) as pool, pool.obj() as thing:
+            print(thing)
+        """
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "[0]\n", "")
+
+
+def test_fork_of_proxies() -> None:
+    """In the child of a fork a proxy keeps an object that was set, and makes anew what its function makes."""
+    run = run_python(
+        """
+        import ProxyPatternPool as ppp
+        one, unset = ppp.Proxy([1]), ppp.Proxy()
+        many = ppp.Proxy(fun=lambda number: [number], max_size=2)
+        first = many._get_obj()
+        pool = many._pool
+        ppp._registry.after_fork()
+        print(one, unset._has_obj(), many._has_obj(), many._get_obj() is first, many, pool.stats()["nusing"])
+        many._ret_obj()
+        pool.shutdown()
+        """
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "[1] False False False [0] 1\n", "")
+
+
+def test_end_of_the_interpreter() -> None:
+    """When the interpreter ends, idle objects are closed, lent ones are left, and nobody gets another."""
+    run = run_python(
+        """
+        import ProxyPatternPool as ppp
+        pool = ppp.Pool(lambda number: number, max_size=3, min_size=2, closer=print)
+        lent = pool.get()
+        ppp._registry.at_exit()
+        print("lent:", lent)
+        try:
+            pool.get()
+        except ppp.PoolException as error:
+            print(error)
+        """
+    )
+    assert run.stderr == ""
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[:3] == ["0", "lent: 1", f"{run.stdout.splitlines()[2]}"]
+    assert "shutting down" in run.stdout
+
+
+def test_reclaim_where_no_greenlet_ends() -> None:
+    """With `reclaim`, the program's own greenlet, which nobody sees end, can return its object by hand."""
+    run = run_python(
+        """
+        import warnings
+        warnings.simplefilter("ignore")
+        import ProxyPatternPool as ppp
+        proxy = ppp.Proxy(
+            fun=lambda number: [number], scope=ppp.Proxy.Scope.EVENTLET, max_size=1, reclaim=True
+        )
+        print(proxy._get_obj(), proxy._pool.stats()["nusing"])
+        proxy._ret_obj()
+        print(proxy._has_obj(), proxy._pool.stats()["nusing"])
+        proxy._pool.shutdown()
+        """
+    )
+    assert (run.returncode, run.stdout) == (0, "[0] 1\nFalse 0\n"), run.stderr
