@@ -382,6 +382,7 @@ class _Lending(Generic[T]):
         else:
             self.pool._checkin(use, self.stamp)
         self.use = None
+        self.__class__ = _Lending  # the work of __del__ is done, and an interruption in it would be swallowed
 
     def invalidate(self) -> None:
         """End it by destroying the object."""
