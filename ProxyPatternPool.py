@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import enum
 import functools
 import logging
@@ -37,7 +38,6 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 __all__ = [
@@ -141,9 +141,12 @@ class _Use:
     __slots__ = (
         "asked",
         "back",
+        "excused",
         "expires",
         "fresh_until",
         "got",
+        "heir",
+        "held",
         "hook",
         "key",
         "newer",
@@ -168,6 +171,9 @@ class _Use:
         self.hook = ""  # the last one begun
         self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
         self.overdue = False  # whether its holder was warned about
+        self.held = 0.0  # how long it was, the last time, seconds
+        self.excused = -1  # the lending that `invalidate` has ended, as its holder knows
+        self.heir: _Use | None = None  # gets its token when it has been closed
         self.older: Any = None
         self.newer: Any = None
 
@@ -379,7 +385,7 @@ class _Lending(Generic[T]):
             return
         if kind is not None and issubclass(kind, self.pool._invalidate_on):
             self.pool._invalidate(use, self.stamp)
-        else:
+        elif use.excused != self.stamp:
             self.pool._checkin(use, self.stamp)
         self.use = None
         self.__class__ = _Lending  # the work of __del__ is done, and an interruption in it would be swallowed
@@ -392,9 +398,11 @@ class _Lending(Generic[T]):
 
     def end(self) -> None:
         """See that it has ended; safe to repeat."""
-        if self.use is not None:
-            self.pool._give_back(self.use, self.stamp)
+        use = self.use
+        if use is not None:
+            self.pool._give_back(use, self.stamp)
             self.use = None
+            self.pool._settle(use)
 
 
 class _Lease(_Lending[T]):
@@ -432,7 +440,7 @@ def _insist(step: Callable[..., object], *args: object) -> None:
 def _caller() -> tuple[str, str, int]:
     """The thread, and the file and line of the program which called this module."""
     frame = sys._getframe(1)
-    while frame.f_code.co_filename == _caller.__code__.co_filename and frame.f_back is not None:
+    while frame.f_code.co_filename in (_caller.__code__.co_filename, contextlib.__file__) and frame.f_back:
         frame = frame.f_back
     return threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
 
@@ -608,7 +616,10 @@ class Pool(Generic[T]):
         self._debug = log.isEnabledFor(logging.DEBUG)
         self._fun = cast("Callable[[int], T]", p["fun"])
         self._max_size: int | None = p["max_size"]
-        self._min_size = self._cut_min_size(p["min_size"], p["max_size"])
+        self._min_size: int = p["min_size"]
+        if self._max_size and self._min_size > self._max_size:
+            log.warning("%s: min_size %d cut to max_size %d", self._label, self._min_size, self._max_size)
+            self._min_size = self._max_size
         self._timeout: float | None = p["timeout"]
         self._max_use: int = p["max_use"]
         self._max_avail_delay: float = p["max_avail_delay"]
@@ -724,7 +735,7 @@ class Pool(Generic[T]):
             _insist(self._give_back_late, obj, use, stamp)
             raise
 
-    def obj(self, timeout: float | None = None) -> AbstractContextManager[T]:
+    def obj(self, timeout: float | None = None) -> contextlib.AbstractContextManager[T]:
         """Borrow an object for a `with` block, and return it whatever happens there.
 
         Args:
@@ -781,19 +792,21 @@ class Pool(Generic[T]):
                     f"{self._label}: max_size cannot change from {self._max_size!r} to {max_size!r}:"
                     " a pool has a limit or has none"
                 )
-        least = self._min_size if min_size is None else min_size
-        most = self._max_size if max_size is None else max_size
-        least = self._cut_min_size(least, most)
         gate = self._gate
         with self._lock:
             if self._shutdown:
                 return
-            if most:
-                gate._value += most - gate._initial_value
-                gate._initial_value = most
+            if max_size:
+                gate._value += max_size - gate._initial_value
+                gate._initial_value = self._max_size = max_size
+            if min_size is not None:
+                self._min_size = min_size
+            wanted = self._min_size
+            if self._max_size and wanted > self._max_size:
+                self._min_size = self._max_size
             self._strict = True
-            self._max_size = most
-            self._min_size = least
+        if self._min_size < wanted:
+            log.warning("%s: min_size %d cut to max_size %d", self._label, wanted, self._min_size)
         with self._lock:
             while gate._value > 0 and gate._waiters:
                 gate._free(None)
@@ -848,6 +861,7 @@ class Pool(Generic[T]):
                     if self._nobjs == 0:
                         self._all_back.ring()
                 self._all_back.wait(grace)
+                self._all_back.ring()  # for another who waits
         finally:
             lent = self._evict(lambda use: use.place is _LENT)
             if lent:
@@ -1114,16 +1128,17 @@ class Pool(Generic[T]):
         """Lend an object: `get`, but for what it gives."""
         if timeout is not None:
             _check_number("timeout", timeout)
-        clock, lock, root = self._time, self._lock, self._idle
+        clock, lock, root, gate = self._time, self._lock, self._idle, self._gate
         now = clock()
+        stamp = 0
         taken: _Use | None = None
         leaving = False
         try:
             # not "with", which takes twice the time; what may interrupt us is undone below
             lock.acquire()
             use = root.older
-            if use.place is _IDLE and now < use.fresh_until:
-                self._gate._value -= 1
+            if use.place is _IDLE and now < use.fresh_until and gate._value > 0:
+                gate._value -= 1
                 root.older = older = use.older
                 older.newer = root
                 use.older = use.newer = None
@@ -1137,13 +1152,19 @@ class Pool(Generic[T]):
             if taken is None:
                 taken = self._obtain(timeout)
             if self._attended:
+                stamp = taken.uses
                 self._attend(taken)
+                if (
+                    taken.place is not _LENT or taken.uses != stamp
+                ):  # somebody has ended the lending meanwhile
+                    taken = None
+                    return self._checkout(timeout)
             return taken
         except BaseException:
             if not leaving and lock._is_owned():
                 lock.release()
             if taken is not None:
-                _insist(self._discard, taken, taken.uses)
+                _insist(self._discard, taken, stamp or taken.uses)
             raise
 
     def _obtain(self, timeout: float | None) -> _Use:
@@ -1153,10 +1174,11 @@ class Pool(Generic[T]):
         deadline = None if timeout is None else time.monotonic() + timeout
         use: _Use | None = None
         waiter: _Waiter | None = None
+        blank = _Use()
         try:
             while True:
-                new_waiter = _Waiter(_Use())
-                if waiter is None:
+                if use is None:
+                    new_waiter = _Waiter(_Use())
                     with self._lock:
                         use = self._take(new_waiter.blank)
                         if use is None and self._may_wait(timeout):
@@ -1176,23 +1198,29 @@ class Pool(Generic[T]):
                     with self._lock:
                         self._lend(use, self._time())
                 else:
-                    # we lose our token with the object, and wait for it at the head of the queue
-                    new_waiter = _Waiter(_Use())
+                    # the next one, in the same turn: our token outlives the object
+                    blank = _Use()
                     with self._lock:
                         self._doom(use)
-                        waiter = new_waiter
-                        self._gate._waiters.appendleft(waiter)
+                        use.heir = blank
                     self._close(use)
-                    use = None
+                    with self._lock:
+                        use.heir = None
+                        use = self._take(blank) if blank.place is _TOKEN else None
+                        if use is None:
+                            self._forget(blank)
                     continue
                 if use.place is _LENT:
                     return use
                 self._close(use)  # somebody has shut down or closed everything meanwhile
+                use = None
         except BaseException:
             if waiter is not None:
                 _insist(self._unwait, waiter)
             if use is not None:
+                use.heir = None
                 _insist(self._discard, use, use.uses)
+            _insist(self._discard, blank, 0)
             raise
 
     def _may_wait(self, timeout: float | None) -> bool:
@@ -1310,16 +1338,15 @@ class Pool(Generic[T]):
                     self._close(use)
                 elif not self._give_back(use, stamp):
                     self._unexpected(use.obj)
+                    return
         except BaseException:
             if not leaving and lock._is_owned():
                 lock.release()
             if not done:
                 _insist(self._give_back, use, stamp)
             raise
-        if use.overdue:
-            self._is_back(use, now)
-        if self._nobjs < self._min_size:
-            self._refill()
+        if use.overdue or self._nobjs < self._min_size:
+            self._settle(use)
 
     def _give_back_late(self, obj: T, use: _Use | None, stamp: int) -> None:
         """See that an interrupted `ret` is done."""
@@ -1342,7 +1369,8 @@ class Pool(Generic[T]):
                 good = self._hook("reset", self._reset, use)
                 now = self._time()
                 with self._lock:
-                    self._use_time += now - use.got
+                    use.held = now - use.got
+                    self._use_time += use.held
                     if good:
                         self._shelve(use, now)
                     else:
@@ -1364,17 +1392,20 @@ class Pool(Generic[T]):
             with self._lock:
                 lent = use.place is _LENT and use.uses == stamp
                 if lent:
-                    self._use_time += now - use.got
+                    use.held = now - use.got
+                    use.excused = stamp
+                    self._use_time += use.held
                     self._doom(use)
                     self._ninvalidated += 1
             if lent:
                 self._close(use)
-            else:
-                self._unexpected(use.obj)
         except BaseException:
             _insist(self._discard, use, stamp)
             raise
-        self._refill()
+        if lent:
+            self._settle(use)
+        else:
+            self._unexpected(use.obj)
 
     def _hold(self, use: _Use) -> bool:
         """Take an idle object for examination; it keeps its rank among the idle ones."""
@@ -1388,9 +1419,11 @@ class Pool(Generic[T]):
 
     def _unhold(self, use: _Use) -> None:
         """Put an examined object back, unless its time has come."""
+        now = self._time()
         with self._lock:
-            self._shelve(use, self._time())
-            self._nreturns += 1
+            if use.place is _HELD:
+                self._shelve(use, now)
+                self._nreturns += 1
         if use.place is _DOOMED:
             self._close(use)
 
@@ -1429,44 +1462,42 @@ class Pool(Generic[T]):
         records: list[_Use] | None = None,
         oldest_first: bool = False,
     ) -> int:
-        """Destroy the objects which meet a condition, asked with the lock held; how many there were."""
-        doomed: list[_Use] = []
+        """Destroy the objects that meet a condition, asked with the lock held, one by one; how many did.
+
+        The rest are destroyed even when one is interrupted.
+        """
         if records is None:
             records = self._records()
         if oldest_first:
             records.sort(key=lambda use: use.back)
-        try:
-            for use in records:
-                if condition(use):  # to be sure of it needs the lock, but most are sure not to
-                    with self._lock:
-                        if condition(use):
-                            self._doom(use)
-                            doomed.append(use)
-                            if counter is not None:
-                                setattr(self, counter, getattr(self, counter) + 1)
-            self._retire(doomed)
-        except BaseException:
-            _insist(self._retire, doomed)
-            raise
-        return len(doomed)
-
-    def _retire(self, doomed: list[_Use]) -> None:
-        """Close doomed objects, each of them even when interrupted."""
+        evicted = 0
         interruption: BaseException | None = None
-        for use in doomed:
+        for use in records:
+            if not condition(use):  # to be sure that it does needs the lock, but most are sure not to
+                continue
             try:
-                self._close(use)
+                with self._lock:
+                    met = condition(use)
+                    if met:
+                        self._doom(use)
+                        evicted += 1
+                        if counter is not None:
+                            setattr(self, counter, getattr(self, counter) + 1)
+                if met:
+                    self._close(use)
             except BaseException as exc:
                 interruption = exc
                 _insist(self._close, use)
         if interruption is not None:
             raise interruption
+        return evicted
 
     def _sweep(self) -> None:
         """Close what somebody left doomed behind, who was interrupted twice."""
         with self._lock:
             doomed = list(self._doomed.values())
-        self._retire(doomed)
+        for use in doomed:
+            self._close(use)
 
     def _close(self, use: _Use) -> None:
         """Close a doomed object, once; its token goes back when the closer has ended."""
@@ -1478,10 +1509,10 @@ class Pool(Generic[T]):
                     use.hook = ""
                     mine = True
             if mine:
-                if self._debug:
-                    log.debug("%s: closing %s", self._label, self._trace(use.obj))
                 self._hook("closer", self._closer, use)
                 self._strike(use)
+                if self._debug:
+                    log.debug("%s: closed %s", self._label, self._trace(use.obj))
         except BaseException:
             if mine and use.hook == "closer":
                 _insist(self._strike, use)
@@ -1548,9 +1579,12 @@ class Pool(Generic[T]):
         if not self._shutdown:
             log.warning("%s: unexpected object returned: %s", self._label, self._trace(obj))
 
-    def _is_back(self, use: _Use, now: float) -> None:
-        use.overdue = False
-        log.info("%s: %s is back after %.3f seconds", self._label, self._trace(use.obj), now - use.got)
+    def _settle(self, use: _Use) -> None:
+        """Do what follows the end of a lending: tell that a late one is back, fill."""
+        if use.overdue:
+            use.overdue = False
+            log.info("%s: %s is back after %.3f seconds", self._label, self._trace(use.obj), use.held)
+        self._refill()
 
     def _describe(self, use: _Use, now: float) -> dict[str, Any]:
         """The entry of an object in `stats()`."""
@@ -1578,12 +1612,6 @@ class Pool(Generic[T]):
         """How many objects live that are not to be destroyed."""
         return self._nobjs - len(self._doomed)
 
-    def _cut_min_size(self, min_size: int, max_size: int | None) -> int:
-        if max_size and min_size > max_size:
-            log.warning("%s: min_size %d cut to max_size %d", self._label, min_size, max_size)
-            return max_size
-        return min_size
-
     # With the lock held: they neither take it nor call out, and each is all or nothing
 
     def _take(self, blank: _Use) -> _Use | None:
@@ -1600,8 +1628,10 @@ class Pool(Generic[T]):
             return blank if self._reserve(blank) else None
         if blank.place is _TOKEN:
             blank.place = _GONE
-        else:
+        elif self._gate._value > 0:
             self._gate._value -= 1
+        else:
+            return None
         use.newer.older, use.older.newer = use.older, use.newer
         use.older = use.newer = None
         use.place = _HELD
@@ -1659,8 +1689,9 @@ class Pool(Generic[T]):
     def _shelve(self, use: _Use, now: float) -> None:
         """Make an object available, or hand it to the oldest waiter; doom it if its time has come."""
         if use.place is _LENT:
-            self._use_time += now - use.got
+            use.held = held = now - use.got
             use.back = now
+            self._use_time += held
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
             return
         elif use.newer is None:  # else it was only examined, and keeps its rank
@@ -1733,7 +1764,9 @@ class Pool(Generic[T]):
             del self._making[use.number]
             self._spare_numbers[use.number] = None
             use.place = _TOKEN
-        if use.place is _TOKEN:
+        if use.place is _TOKEN and use.heir is not None:
+            use.place, use.heir.place = _GONE, _TOKEN
+        elif use.place is _TOKEN:
             self._gate._free(use)
 
 
@@ -1780,7 +1813,7 @@ class _Registry:
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[str, Proxy[Any]] = weakref.WeakValueDictionary()
         self.unpickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
-        self.recent: deque[Any] = deque(maxlen=16)  # what came here lately, for the next task to find it
+        self.recent: deque[Any] = deque(maxlen=16)  # came here lately, and may be asked for again
         self.inherited: list[
             Any
         ] = []  # from the parent of a fork; if dropped, it might close what is not ours
@@ -1804,7 +1837,15 @@ class _Registry:
     def at_exit(self) -> None:
         """Close the doors before the interpreter ends; nobody is waited for."""
         for pool in list(self.pools.values()):
-            pool._end()
+            try:
+                pool._end()
+            except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
+                log.debug("%s: interrupted at exit: %r", pool._label, exc)
+        if self.inherited:
+            # even to deallocate what is the parent's, as the interpreter does last, may use it
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.inherited))
 
 
 _registry = _Registry()
@@ -1939,29 +1980,39 @@ class _Core:
 
     def draw(self, proxy: Proxy[Any], timeout: float | None) -> Any:
         """Make the current object, or get it from the pool."""
-        local = _local_of(proxy)
         try:
-            if self.scope is _Scope.SHARED:
-                with self.lock:
+            with self.lock:
+                local, pool = _local_of(proxy), self.pool
+                if self.scope is _Scope.SHARED:
                     if not hasattr(local, "obj"):
                         local.obj = self.make()
-            elif self.pool_max_size is None:
+                elif self.pool_max_size is not None and pool is None:
+                    pool = Pool(cast(Any, self.fun), max_size=self.pool_max_size, **self.pool_kwargs)
+                    self.pool = pool
+            if pool is not None:
+                self.borrow(proxy, local, pool, timeout)
+            elif not hasattr(local, "obj"):
                 local.obj = self.make()
-            else:
-                with self.lock:
-                    if self.pool is None:
-                        self.pool = Pool(cast(Any, self.fun), max_size=self.pool_max_size, **self.pool_kwargs)
-                lending = _lending(_Lease if self.reclaim else _Lending, self.pool, timeout)
-                obj = lending.__enter__()
-                local.lending = lending
-                local.obj = obj
-                if self.reclaim and self.scope is _Scope.EVENTLET and not hasattr(local, "linked"):
-                    local.linked = _link_greenlet(proxy)
             obj = local.obj
         except AttributeError as exc:  # it must not look as if the object had no such attribute
             raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
         self.seen = type(obj)
         return obj
+
+    def borrow(self, proxy: Proxy[Any], local: Any, pool: Pool[Any], timeout: float | None) -> None:
+        """Get the current object from the pool."""
+        if self.reclaim and self.scope is _Scope.EVENTLET and not hasattr(local, "linked"):
+            local.linked = _link_greenlet(proxy)
+        lending = _lending(_Lease if self.reclaim else _Lending, pool, timeout)
+        try:
+            obj = lending.__enter__()
+            local.lending = lending
+            local.obj = obj
+        except BaseException:
+            with contextlib.suppress(AttributeError):
+                del local.obj
+            _insist(lending.end)
+            raise
 
     def make(self) -> Any:
         """Make an object without a pool."""
@@ -2167,7 +2218,7 @@ class Proxy(Generic[T]):
         """Destroy the current object, say a broken connection, instead of giving it back."""
         _end_lending(self, _Lending.invalidate)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _obj(self, timeout: float | None = None) -> Iterator[T]:
         """Give the current object for a `with` block, and return it at the end of the outermost one.
 
@@ -2417,7 +2468,9 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending[Any]], None]) -> Non
     if lending is None:
         return
     try:
-        del local.obj, local.lending
+        for name in ("obj", "lending"):
+            with contextlib.suppress(AttributeError):  # another context may be about to end it too
+                delattr(local, name)
         how(lending)
     except BaseException:
         _insist(lending.end)
