@@ -1012,14 +1012,14 @@ class Pool(Generic[T]):
         """Warn about what is held too long, and take it away after the kill delay."""
         warn, kill = self._max_using_delay_warn, self._max_using_delay_kill
         held = [(use, use.uses, now - use.got) for use in self._records() if use.place is _LENT]
-        late = [(use, uses, age) for use, uses, age in held if age >= warn]
+        late = [(use, uses, age) for use, uses, age in held if age >= warn or 0 < kill <= age]
         doomed = {use: uses for use, uses, age in held if 0 < kill <= age}
-        if late or doomed:
+        if late:
             log.warning(
                 "%s: %d objects held for %.3f seconds on average, %d to kill",
                 self._label,
                 len(late),
-                sum(age for _, _, age in late) / max(1, len(late)),
+                sum(age for _, _, age in late) / len(late),
                 len(doomed),
             )
         for use, uses, age in late:

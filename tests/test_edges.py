@@ -440,6 +440,49 @@ def test_token_of_a_pool_that_shrank(make_pool: MakePool, factory: Factory, spaw
     assert len(factory.made) == 2
 
 
+class Overtaken:
+    """A pool's lock, before the n-th taking of which by `with` somebody else does something."""
+
+    def __init__(self, lock: Any, number: int, deed: Callable[[], object]) -> None:
+        self.lock = lock
+        self.left = number
+        self.deed = deed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lock, name)
+
+    def __enter__(self) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            self.deed()
+        return self.lock.__enter__()
+
+    def __exit__(self, *args: object) -> None:
+        self.lock.__exit__(*args)
+
+
+@pytest.mark.parametrize("method", ["drain", "_hkRound"])
+def test_overtaken_by_a_get(make_pool: MakePool, factory: Factory, clock: Clock, method: str) -> None:
+    """An object that somebody gets in the midst of the closing of idle ones is not closed."""
+    for number in itertools.count(1):
+        pool = make_pool(max_size=2, min_size=0, max_avail_delay=5.0, delay=HOUR)
+        pool.ret(pool.get())
+        clock.advance(10.0)
+        lent: list[Resource] = []
+        lock = Overtaken(pool._lock, number, lambda pool=pool, lent=lent: lent.append(pool.get()))  # type: ignore[misc]
+        pool._lock = lock
+        getattr(pool, method)()
+        pool._lock = lock.lock
+        for resource in lent:
+            assert resource.alive
+            pool.ret(resource)
+        check_balance(pool, factory)
+        pool.shutdown()
+        if not lent:
+            break
+    assert number > 2
+
+
 # Odd things done by users
 
 
@@ -759,6 +802,23 @@ def test_end_of_the_interpreter() -> None:
     assert run.returncode == 0
     assert run.stdout.splitlines()[:3] == ["0", "lent: 1", f"{run.stdout.splitlines()[2]}"]
     assert "shutting down" in run.stdout
+
+
+def test_interrupted_end_of_the_interpreter() -> None:
+    """A closer that tries to end the program at its end leaves the other pools to be closed, each once."""
+    run = run_python(
+        """
+        import ProxyPatternPool as ppp
+
+        def closer(number):
+            print(number)
+            raise SystemExit(3)
+
+        one = ppp.Pool(lambda number: number, closer=closer)
+        two = ppp.Pool(lambda number: number + 10, closer=closer)
+        """
+    )
+    assert (run.returncode, sorted(run.stdout.split()), run.stderr) == (0, ["0", "10"], "")
 
 
 def test_reclaim_where_no_greenlet_ends() -> None:
