@@ -247,7 +247,7 @@ class _Gate(threading.BoundedSemaphore):
         self._waiters: deque[_Waiter] = deque()
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token.
+        """Take a token, for programs that look behind a pool; they wait behind all its waiters.
 
         Args:
             blocking: Whether to wait for one.
@@ -256,19 +256,15 @@ class _Gate(threading.BoundedSemaphore):
         Returns:
             Whether a token was taken.
         """
-        waiter = _Waiter(_Use())
-        with self._lock:
-            if self._value > 0:
-                self._value -= 1
-                return True
-            if not blocking or (timeout is not None and timeout <= 0):
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self._value > 0:
+                    self._value -= 1
+                    return True
+            if not blocking or time.monotonic() >= deadline:
                 return False
-            self._waiters.append(waiter)
-        try:
-            return self._wait(waiter, timeout) is waiter.blank
-        except BaseException:
-            _insist(self._leave, waiter)
-            raise
+            time.sleep(0.005)
 
     __enter__ = acquire
 
@@ -1265,6 +1261,8 @@ class Pool(Generic[T]):
             nwaiting = len(self._gate._waiters)
             self._ntimeouts += not self._shutdown
         if self._shutdown:
+            if _registry.ending and threading.current_thread() is not threading.main_thread():
+                _Bell().wait(math.inf)  # a daemon thread, whose error would only disturb the end
             raise PoolException(f"{self._label}: shutting down")
         facts = f"{nheld} of {self._max_size} in use, {nwaiting} waiting"
         raise TimeOut(f"{self._label}: timeout after {timeout} s ({facts})")
@@ -1409,13 +1407,19 @@ class Pool(Generic[T]):
 
     def _hold(self, use: _Use) -> bool:
         """Take an idle object for examination; it keeps its rank among the idle ones."""
-        with self._lock:
-            if use.place is not _IDLE or self._gate._value <= 0:
-                return False
-            self._gate._value -= 1
-            use.place = _HELD
-            self._nborrows += 1
-            return True
+        held = False
+        try:
+            with self._lock:
+                if use.place is _IDLE and self._gate._value > 0:
+                    self._gate._value -= 1
+                    use.place = _HELD
+                    self._nborrows += 1
+                    held = True
+        except BaseException:
+            if held:
+                _insist(self._discard, use, use.uses)
+            raise
+        return held
 
     def _unhold(self, use: _Use) -> None:
         """Put an examined object back, unless its time has come."""
@@ -1533,7 +1537,7 @@ class Pool(Generic[T]):
             self._shutdown = self._strict = True
             self._min_size = 0
             waiters = self._gate._waiters
-            while waiters:
+            while waiters and not _registry.ending:
                 waiter = waiters[0]
                 del waiters[0]
                 waiter.gift = _CLOSED
@@ -1810,6 +1814,7 @@ class _Registry:
 
     def __init__(self) -> None:
         self.next_id = 1
+        self.ending = False  # the interpreter is about to end
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[str, Proxy[Any]] = weakref.WeakValueDictionary()
         self.unpickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
@@ -1835,7 +1840,8 @@ class _Registry:
             _core_of(proxy).forked(proxy)
 
     def at_exit(self) -> None:
-        """Close the doors before the interpreter ends; nobody is waited for."""
+        """Close the doors before the interpreter ends; nobody is waited for, nor told."""
+        self.ending = True
         for pool in list(self.pools.values()):
             try:
                 pool._end()
