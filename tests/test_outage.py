@@ -159,7 +159,14 @@ def test_postgres_stopped_and_started_under_load(
     postgres.start()
     client = Client(postgres, "ppp-outage")
     pool: ppp.Pool[Connection] = ppp.Pool(
-        client.connect, 4, 2, health=healthy, closer=client.close, delay=0.05, timeout=10.0
+        client.connect,
+        4,
+        2,
+        health=healthy,  # sees the idle ones
+        invalidate_on=psycopg.OperationalError,  # and this those that are always in use
+        closer=client.close,
+        delay=0.05,
+        timeout=10.0,
     )
     stop = threading.Event()
     lock = threading.Lock()
