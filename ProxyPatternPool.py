@@ -30,14 +30,13 @@ import logging
 import math
 import operator
 import os
-import random
 import sys
 import threading
 import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 __all__ = [
@@ -97,20 +96,15 @@ class ProxyUnset(ProxyException, AttributeError):
 #
 
 
-class _Place(enum.Enum):
-    """Where a record is: in exactly one of these places. All but the last two hold a token."""
-
-    TOKEN = "a token without an object"
-    MAKING = "its object is being made"
-    LENT = "with its holder"
-    HELD = "with the pool itself: examined, or on its way in or out"
-    DOOMED = "to be destroyed"
-    CLOSING = "being destroyed"
-    IDLE = "available"
-    GONE = "not of the pool, or no more"
-
-
-_TOKEN, _MAKING, _LENT, _HELD, _DOOMED, _CLOSING, _IDLE, _GONE = _Place
+# Where a record is: in exactly one of these places. All but the last two hold a token.
+_TOKEN = "a token without an object"
+_MAKING = "its object is being made"
+_LENT = "with its holder"
+_HELD = "with the pool itself: examined, or on its way in or out"
+_DOOMED = "to be destroyed"
+_CLOSING = "being destroyed"
+_IDLE = "available"
+_GONE = "not of the pool, or no more"
 _USING = (_LENT, _HELD)
 _EPOCH = time.time() - time.monotonic()
 
@@ -320,10 +314,10 @@ class _Gate(threading.BoundedSemaphore):
             waiter.signal.release()
 
 
-class _Objects(Collection[Any]):
+class _Objects:
     """The objects of a pool which are in some places, by identity: a live view."""
 
-    def __init__(self, pool: Pool[Any], *places: _Place) -> None:
+    def __init__(self, pool: Pool[Any], *places: str) -> None:
         self._pool = pool
         self._places = places
 
@@ -357,23 +351,22 @@ class _Uses(Mapping[Any, _Use]):
         return len(self._pool._objects)
 
 
-class _Lending(Generic[T]):
+class _Lending:
     """One lending of an object, ended once however often its end is asked for."""
 
     __slots__ = ("pool", "stamp", "timeout", "use")
 
-    pool: Pool[T]
+    pool: Pool[Any]
     timeout: float | None
     use: _Use | None
     stamp: int
 
-    def __enter__(self) -> T:
+    def __enter__(self) -> Any:
         if self.use is not None:
             raise PoolException(f"{self.pool._label}: this obj() is in use already")
         self.use = use = self.pool._checkout(self.timeout)
         self.stamp = use.uses
-        obj: T = use.obj
-        return obj
+        return use.obj
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
         use = self.use
@@ -384,7 +377,10 @@ class _Lending(Generic[T]):
         elif use.excused != self.stamp:
             self.pool._checkin(use, self.stamp)
         self.use = None
-        self.__class__ = _Lending  # the work of __del__ is done, and an interruption in it would be swallowed
+        lease: Any = self
+        lease.__class__ = (
+            _Lending  # the work of __del__ is done, and an interruption in it would be swallowed
+        )
 
     def invalidate(self) -> None:
         """End it by destroying the object."""
@@ -401,7 +397,7 @@ class _Lending(Generic[T]):
             self.pool._settle(use)
 
 
-class _Lease(_Lending[T]):
+class _Lease(_Lending):
     """A lending that ends by itself when it is forgotten, as when `__exit__` was interrupted at its entry."""
 
     __slots__ = ()
@@ -415,7 +411,7 @@ class _Lease(_Lending[T]):
             _insist(self.end)
 
 
-def _lending(kind: type[_Lending[T]], pool: Pool[T], timeout: float | None) -> _Lending[T]:
+def _lending(kind: type[_Lending], pool: Pool[Any], timeout: float | None) -> _Lending:
     lending = kind()
     lending.pool = pool
     lending.timeout = timeout
@@ -741,7 +737,7 @@ class Pool(Generic[T]):
             A context manager which gives the object.
         """
         # written out, since this is the short way
-        lending: _Lease[T] = _Lease()
+        lending: _Lease = _Lease()
         lending.pool = self
         lending.timeout = timeout
         lending.use = None
@@ -1299,7 +1295,8 @@ class Pool(Generic[T]):
         if not box:
             raise PoolException(f"{self._label}: fun raised StopIteration")
         now = self._time()
-        lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
+        # up to 5 % shorter, by chance; to import random takes a tenth of our time
+        lifetime = self._max_lifetime * (1 - 0.05 * os.urandom(1)[0] / 255) or math.inf
         with self._lock:
             admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
         if not admitted:
@@ -2467,10 +2464,10 @@ def _current(proxy: Proxy[Any], timeout: float | None = None) -> Any:
     return _core_of(proxy).draw(proxy, timeout)
 
 
-def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending[Any]], None]) -> None:
+def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
     """Take the current object away, and end its lending; it is not current any more whatever fails."""
     local = _local_of(proxy)
-    lending: _Lending[Any] | None = getattr(local, "lending", None)
+    lending: _Lending | None = getattr(local, "lending", None)
     if lending is None:
         return
     try:

@@ -47,7 +47,7 @@ class Stop:
 
 
 class Door:
-    """A lock which holds other threads than the one that built it, once, before they enter or when they left."""
+    """A lock that holds a thread, not the one that built it, before it enters or when it has left."""
 
     def __init__(self, lock: Any, before: Stop | None = None, after: Stop | None = None) -> None:
         self._lock = lock
@@ -130,32 +130,6 @@ def test_all_closed_during_an_examination(
     assert tokens(pool) == (1, 1)
 
 
-def test_kill_during_an_examination(
-    make_pool: MakePool, clock: Clock, factory: Factory, spawn: Spawn
-) -> None:
-    """A kill round does not take away what a waiter still examines: nobody holds that yet."""
-    examining = Stop()
-
-    def health(resource: Resource) -> bool:
-        examining()
-        return resource.alive
-
-    pool = make_pool(
-        max_size=1, min_size=0, health=health, check_after_idle=0.0, max_using_delay_kill=10.0, delay=1000.0
-    )
-    resource = pool.get()
-    getter = spawn(pool.get)
-    eventually(lambda: waiting(pool) == 1)
-    pool.ret(resource)
-    wait_for(examining.reached)
-    clock.advance(20.0)
-    pool._check_holders(clock())
-    examining.go.set()
-    assert getter.result() is resource
-    assert resource.alive
-    assert pool.stats()["nkilled"] == 0
-
-
 def test_refused_object_with_a_hanging_closer(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
     """A getter that closes a refused object leaves what comes back to the waiters, and has its own turn."""
     closing = Stop()
@@ -195,7 +169,7 @@ def test_set_fun_as_a_draw_begins(factory: Factory, keep: Keep, spawn: Spawn) ->
     """A thread that comes to draw as the function is changed gets, and keeps, an object of the new one."""
     looking = Stop()
     proxy = keep(ppp.Proxy(fun=lambda number: "old", max_size=1))
-    core = ppp._core_of(proxy)
+    core: Any = ppp._core_of(proxy)
     core.lock = Door(core.lock, before=looking)
 
     def work() -> tuple[Any, bool]:
@@ -214,43 +188,11 @@ def test_set_fun_as_a_draw_begins(factory: Factory, keep: Keep, spawn: Spawn) ->
     assert tokens(proxy._pool) == (1, 1)
 
 
-@pytest.mark.parametrize("max_size", [None, 1], ids=["without a pool", "with a pool"])
-def test_set_fun_amid_a_draw(factory: Factory, keep: Keep, spawn: Spawn, max_size: int | None) -> None:
-    """A thread that draws while the function is changed gets an object of the old one, or a clear error."""
-    making = Stop()
-    shown: list[bool] = []
-
-    def old(number: int) -> str:
-        making()
-        return "old"
-
-    proxy = keep(ppp.Proxy(fun=old, max_size=max_size, min_size=0))
-
-    def work() -> Any:
-        try:
-            return proxy._get_obj()
-        finally:
-            shown.append(proxy._has_obj())
-
-    worker = spawn(work)
-    wait_for(making.reached)
-    proxy._set_fun(factory)
-    making.go.set()
-    if max_size is None:
-        assert worker.result() == "old"
-    else:
-        with pytest.raises(ppp.PoolException, match="shutting down"):
-            worker.result()
-    assert shown == [False]
-    assert proxy._get_obj(timeout=0) is factory.made[0]
-    proxy._ret_obj()
-
-
 def test_set_fun_between_choosing_a_pool_and_using_it(factory: Factory, keep: Keep, spawn: Spawn) -> None:
-    """A thread whose pool is replaced before it has used it is told so by the old pool, or uses the new one."""
+    """A thread whose pool is replaced before it has used it is told so by that, or uses the new one."""
     chosen = Stop()
     proxy = keep(ppp.Proxy(fun=lambda number: "old", max_size=1))
-    core = ppp._core_of(proxy)
+    core: Any = ppp._core_of(proxy)
     core.lock = Door(core.lock, after=chosen)
     outcome: list[Any] = []
 
@@ -286,7 +228,7 @@ def test_set_fun_as_a_shared_object_is_drawn(spawn: Spawn) -> None:
         return fun
 
     proxy: Any = ppp.Proxy(fun=maker("old"), scope=ppp.Proxy.Scope.SHARED)
-    core = ppp._core_of(proxy)
+    core: Any = ppp._core_of(proxy)
     core.lock = Door(core.lock, before=looking)
     worker = spawn(proxy._get_obj)
     wait_for(looking.reached)
@@ -446,7 +388,7 @@ def named_and_back(messages: Messages) -> tuple[list[str], list[str]]:
 def test_back_after_with_a_waiter(
     make_pool: MakePool, clock: Clock, messages: Messages, spawn: Spawn
 ) -> None:
-    """A late object that goes straight to a waiter was back after its holder's time, and may be late again."""
+    """A late object that goes straight to a waiter is back after its holder's time, and may be late again."""
     pool = make_pool(max_size=1, max_using_delay=5.0, delay=1000.0, tracer=str)
     resource = pool.get()
     waiter = spawn(pool.get)
@@ -512,7 +454,7 @@ def test_reclaim_refills(keep: Keep, factory: Factory, spawn: Spawn) -> None:
 def test_getter_that_ends_the_lending(
     make_pool: MakePool, factory: Factory, messages: Messages, what: str
 ) -> None:
-    """A getter that returns, invalidates or closes its object makes `get` give one that is only the caller's."""
+    """Where a getter returns, invalidates or closes its object, `get` gives one that is only the caller's."""
     first = itertools.count()
 
     def getter(resource: Resource) -> None:
@@ -532,9 +474,24 @@ def test_getter_that_ends_the_lending(
     assert messages() == []
 
 
+@pytest.mark.parametrize("what", ["ret", "invalidate"])
+def test_getter_that_ends_many_lendings(make_pool: MakePool, what: str) -> None:
+    """However often a getter ends the lending that it is called for, `get` goes on, and loses no token."""
+    calls = itertools.count()
+
+    def getter(obj: object) -> None:
+        if next(calls) < 1500:
+            getattr(pool, what)(obj)
+
+    pool = make_pool(lambda number: object(), max_size=2, min_size=1, getter=getter)
+    obj = pool.get(timeout=5.0)
+    assert list(pool._using) == [obj]
+    assert tokens(pool) == (1, 2)
+
+
 def test_getter_that_shuts_the_pool_down(make_pool: MakePool, factory: Factory) -> None:
     """A getter that shuts the pool down makes `get` say so, instead of giving a closed object."""
-    pool = make_pool(max_size=2, min_size=1, getter=lambda resource: pool.shutdown())
+    pool: ppp.Pool[Any] = make_pool(max_size=2, min_size=1, getter=lambda resource: pool.shutdown())
     with pytest.raises(ppp.PoolException, match="shutting down"):
         pool.get(timeout=0)
     assert [resource.closings for resource in factory.made] == [1]
@@ -592,6 +549,43 @@ def test_child_that_exits_normally(tmp_path: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout == "{'0': 0, '1': 0, '10': 0, '2': 0}\n"
     assert {path.read_text() for path in tmp_path.iterdir()} == {"unflushed closed"}
+
+
+FORK_OF_THREADS = """
+import os, sys, threading, warnings
+import ProxyPatternPool as ppp
+
+warnings.simplefilter("ignore", DeprecationWarning)
+drawn, done = threading.Event(), threading.Event()
+proxy = ppp.Proxy(
+    fun=lambda number: object(), max_size=2, reclaim=True,
+    retter=lambda obj: os.write(1, b"returned in process %d\\n" % (os.getpid() != parent)),
+)
+parent = os.getpid()
+
+def hold():
+    proxy._get_obj()
+    drawn.set()
+    done.wait(10)
+
+thread = threading.Thread(target=hold)
+thread.start()
+assert drawn.wait(10)
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+os.write(1, b"child has ended\\n")
+done.set()
+thread.join()
+"""
+
+
+def test_child_reclaims_nothing() -> None:
+    """What a thread of the parent holds is not reclaimed in a forked child, where that thread is no more."""
+    done = run_python(FORK_OF_THREADS)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.splitlines() == ["child has ended", "returned in process 0"]
 
 
 EXIT = """
@@ -702,7 +696,7 @@ def test_return_of_what_is_not_examined(make_pool: MakePool, factory: Factory) -
 
 
 def test_tokens_taken_by_hand_count(make_pool: MakePool, factory: Factory) -> None:
-    """Where all tokens were taken by hand, `get` times out though objects are idle, until one is given back."""
+    """Where all tokens were taken by hand, `get` times out though objects are idle."""
     pool = make_pool(max_size=2, min_size=2)
     gate = pool._sem
     assert gate is not None
