@@ -407,7 +407,8 @@ class _Lease(_Lending):
             lent = self.use is not None
         except AttributeError:  # it was interrupted before it was whole
             return
-        if lent:
+        # in the child of a fork, the leases of the parent's other threads are dropped
+        if lent and os.getpid() == _registry.process:
             _insist(self.end)
 
 
@@ -1146,11 +1147,12 @@ class Pool(Generic[T]):
             if self._attended:
                 stamp = taken.uses
                 self._attend(taken)
-                if (
-                    taken.place is not _LENT or taken.uses != stamp
-                ):  # somebody has ended the lending meanwhile
-                    taken = None
-                    return self._checkout(timeout)
+                while taken.place is not _LENT or taken.uses != stamp:
+                    # somebody has ended the lending meanwhile
+                    taken, stamp = None, 0
+                    taken = self._obtain(timeout)
+                    stamp = taken.uses
+                    self._attend(taken)
             return taken
         except BaseException:
             if not leaving and lock._is_owned():
@@ -1810,6 +1812,7 @@ class _Registry:
     """What the process knows of its pools and proxies, all weakly."""
 
     def __init__(self) -> None:
+        self.process = os.getpid()
         self.next_id = 1
         self.ending = False  # the interpreter is about to end
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
@@ -1830,6 +1833,7 @@ class _Registry:
 
     def after_fork(self) -> None:
         """Let all begin anew in the child."""
+        self.process = os.getpid()
         self.lock = threading.RLock()
         for pool in list(self.pools.values()):
             pool._forked()
@@ -2471,11 +2475,15 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
     if lending is None:
         return
     try:
-        for name in ("obj", "lending"):
-            with contextlib.suppress(AttributeError):  # another context may be about to end it too
-                delattr(local, name)
+        try:
+            del local.lending
+        except AttributeError:  # another context is about to end it
+            return
+        del local.obj
         how(lending)
     except BaseException:
+        with contextlib.suppress(AttributeError):
+            del local.obj
         _insist(lending.end)
         raise
 
