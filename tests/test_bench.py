@@ -16,7 +16,7 @@ BOUNDS = {
     # bytecode instructions, function calls (of Python and of C)
     "get and return": (330, 15),
     "with pool.obj()": (375, 15),
-    "with proxy._obj()": (860, 56),
+    "with proxy._obj()": (860, 62),
     "proxy.x, shared": (21, 2),
     "proxy.x, thread": (21, 2),
     "proxy.x, thread with pool": (21, 2),

@@ -807,3 +807,88 @@ def test_reclaim_where_no_greenlet_ends() -> None:
         """
     )
     assert (run.returncode, run.stdout) == (0, "[0] 1\nFalse 0\n"), run.stderr
+
+
+def test_waiter_for_a_creation_interrupted_at_each_point(
+    make_pool: MakePool, factory: Factory, spawn: Spawn
+) -> None:
+    """A waiter that is interrupted when a token without an object has come leaves it to the next one."""
+
+    def destroy(pool: ppp.Pool[Any], resource: Resource, over: threading.Event) -> None:
+        eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
+        pool.invalidate(resource)
+
+    for number in itertools.count(1):
+        pool = make_pool(max_size=1, min_size=0)
+        over = threading.Event()
+        task = spawn(destroy, pool, pool.get(), over)
+        struck = Strike(number)(lambda pool=pool: lend(pool))  # type: ignore[misc]
+        over.set()
+        task.result()
+        check_balance(pool, factory)
+        lend(pool)
+        pool.shutdown()
+        if not struck:
+            break
+    assert number > 10
+
+
+class InterruptedLock:
+    """A lock whose next acquisition is interrupted."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.armed = True
+
+    def __enter__(self) -> None:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_examination_interrupted_before_it_began(make_pool: MakePool, factory: Factory) -> None:
+    """Who is interrupted while waiting for the pool's lock to examine an object has not taken it."""
+    pool: Any = make_pool(max_size=1)
+    (resource,) = pool._avail
+    lock = pool._lock
+    pool._lock = InterruptedLock(lock)
+    with pytest.raises(KeyboardInterrupt):
+        pool._borrow(resource)
+    pool._lock = lock
+    assert resource in pool._avail
+    check_balance(pool, factory)
+
+
+def test_records_by_object(make_pool: MakePool) -> None:
+    """The records of a pool can be listed by their objects."""
+    pool = make_pool(max_size=2, min_size=2)
+    lent = pool.get()
+    assert {id(resource) for resource in pool._uses} == {id(resource) for resource in [lent, *pool._avail]}
+    assert [info.uses for info in pool._uses.values()].count(1) == 1
+    pool.ret(lent)
+
+
+def test_shared_object_is_made_by_who_comes_first(spawn: Spawn) -> None:
+    """Who comes while a shared object is being made waits for it, and makes none."""
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def make(number: int) -> list[int]:
+        made.append(number)
+        begun.set()
+        assert go_on.wait(10.0)
+        return made
+
+    proxy: Any = ppp.Proxy(fun=make, scope=ppp.Proxy.Scope.SHARED)
+    first = spawn(proxy._get_obj)
+    assert begun.wait(10.0)
+    second = spawn(proxy._get_obj)
+    second.join(0.05)
+    assert second.is_alive()
+    go_on.set()
+    assert first.result() is second.result() is made
+    assert made == [0]
