@@ -384,9 +384,9 @@ class _Lending:
 
     def invalidate(self) -> None:
         """End it by destroying the object."""
-        if self.use is not None:
-            self.pool._invalidate(self.use, self.stamp)
-            self.use = None
+        assert self.use is not None  # nobody else has ended it
+        self.pool._invalidate(self.use, self.stamp)
+        self.use = None
 
     def end(self) -> None:
         """See that it has ended; safe to repeat."""
