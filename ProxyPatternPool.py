@@ -1435,7 +1435,7 @@ class Pool(Generic[T]):
         with self._lock:
             self._nhealth += 1
         try:
-            good = bool(self._health(use.obj))  # type: ignore[misc]
+            good = self._health is None or bool(self._health(use.obj))
         except Exception as exc:
             log.error("%s: exception in health: %s", self._label, exc, exc_info=True)
             with self._lock:
@@ -2512,7 +2512,8 @@ def _absent(proxy: Proxy[Any], name: str) -> Any:
 
 
 def _check_pool_parameters(parameters: dict[str, Any]) -> None:
-    names = cast(Any, Pool.__init__).__kwdefaults__.keys() | set(Pool.__init__.__code__.co_varnames[3:19])
+    """Refuse what is no parameter of a pool, or not one to be given here."""
+    names = Pool.__init__.__annotations__.keys() - {"fun", "max_size", "return"}
     for name, value in parameters.items():
         if name not in names:
             raise ProxyException(f"no such pool parameter: {name}={value!r}")
