@@ -64,7 +64,7 @@ check.all:
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 stress: venv
-	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 tests/test_stress.py tests/test_interrupts.py tests/test_model.py
+	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 tests/test_interrupts.py tests/test_model.py tests/test_stress.py
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m tests.bench
