@@ -27,7 +27,6 @@ import contextlib
 import enum
 import functools
 import logging
-import math
 import operator
 import os
 import sys
@@ -107,6 +106,7 @@ _IDLE = "available"
 _GONE = "not of the pool, or no more"
 _USING = (_LENT, _HELD)
 _EPOCH = time.time() - time.monotonic()
+_INFINITY = float("inf")
 
 
 class _LazyFields:
@@ -160,8 +160,8 @@ class _Use:
         self.uses = uses
         self.got = last_get - _EPOCH
         self.back = last_ret - _EPOCH
-        self.expires = math.inf  # the end of its lifetime; -inf once drained
-        self.fresh_until = math.inf  # before that, an idle object may be lent unseen
+        self.expires = _INFINITY  # the end of its lifetime; -inf once drained
+        self.fresh_until = _INFINITY  # before that, an idle object may be lent unseen
         self.hook = ""  # the last one begun
         self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
         self.overdue = False  # whether its holder was warned about
@@ -250,7 +250,7 @@ class _Gate(threading.BoundedSemaphore):
         Returns:
             Whether a token was taken.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        deadline = _INFINITY if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
                 if self._value > 0:
@@ -673,7 +673,7 @@ class Pool(Generic[T]):
         self._housekeeper: threading.Thread | None = None
         self._wake = _Bell()  # for the housekeeper: fill, or end
         self._all_back = _Bell()  # for a shutdown that waits for lent objects
-        self._fill_after = -math.inf  # while creations fail, returns do not try before that time
+        self._fill_after = -_INFINITY  # while creations fail, returns do not try before that time
         self._time = self._clock
         self._begin = self._hk_begin = self._time()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
@@ -762,7 +762,7 @@ class Pool(Generic[T]):
             self._strict = True
             records = [*self._objects.values(), *self._making.values()]
         for use in records:
-            use.expires = -math.inf
+            use.expires = -_INFINITY
         self._evict(lambda use: use.place is _IDLE and use.expires < 0, records=records)
         self._refill()
 
@@ -1111,7 +1111,7 @@ class Pool(Generic[T]):
             self._housekeeper = thread
         try:
             _thread.start_new_thread(_start, (thread, started))
-            started.wait(math.inf)
+            started.wait(_INFINITY)
         except RuntimeError as exc:  # no more threads, or the interpreter is about to end
             log.error("%s: no housekeeper: %s", self._label, exc)
 
@@ -1260,7 +1260,7 @@ class Pool(Generic[T]):
             self._ntimeouts += not self._shutdown
         if self._shutdown:
             if _registry.ending and threading.current_thread() is not threading.main_thread():
-                _Bell().wait(math.inf)  # a daemon thread, whose error would only disturb the end
+                _Bell().wait(_INFINITY)  # a daemon thread, whose error would only disturb the end
             raise PoolException(f"{self._label}: shutting down")
         facts = f"{nheld} of {self._max_size} in use, {nwaiting} waiting"
         raise TimeOut(f"{self._label}: timeout after {timeout} s ({facts})")
@@ -1298,7 +1298,7 @@ class Pool(Generic[T]):
             raise PoolException(f"{self._label}: fun raised StopIteration")
         now = self._time()
         # up to 5 % shorter, by chance; to import random takes a tenth of our time
-        lifetime = self._max_lifetime * (1 - 0.05 * os.urandom(1)[0] / 255) or math.inf
+        lifetime = self._max_lifetime * (1 - 0.05 * os.urandom(1)[0] / 255) or _INFINITY
         with self._lock:
             admitted = self._admit(use, id(box[0]), now, now + lifetime, now - begin)
         if not admitted:
@@ -1676,7 +1676,7 @@ class Pool(Generic[T]):
         self._nobjs += 1
         self._ncreated += 1
         self._create_time += spent
-        self._fill_after = -math.inf
+        self._fill_after = -_INFINITY
         return True
 
     def _lend(self, use: _Use, now: float) -> None:
@@ -2039,7 +2039,15 @@ class _Core:
         return obj
 
 
-class Proxy(Generic[T]):
+class _Handle:
+    """What each access to a proxy reads first; in a base, since `super()` is the shortest way to a slot."""
+
+    __slots__ = ("_local",)
+
+    _local: Any
+
+
+class Proxy(_Handle, Generic[T]):
     """Stands in for an object that may not exist yet, and forwards everything to it.
 
     Whatever is not one of the proxy's own names, those that begin with an underscore below and
@@ -2064,12 +2072,10 @@ class Proxy(Generic[T]):
     Scope = _Scope
     Local = _Local
 
-    __slots__ = ("__building", "__core", "__weakref__", "_local")
+    __slots__ = ("__building", "__core", "__weakref__")
 
     # names which are the proxy's own, by class; and of all classes, to tell the others apart fast
     __own: frozenset[str] = frozenset()
-
-    _local: Any
 
     def __init__(
         self,
@@ -2277,7 +2283,7 @@ class Proxy(Generic[T]):
     def __getattribute__(self, name: str) -> Any:
         if name not in _own_names:
             try:
-                obj = _local_of(self).obj
+                obj = super()._local.obj
             except AttributeError:
                 return _absent(self, name)
             return getattr(obj, name)
@@ -2290,7 +2296,7 @@ class Proxy(Generic[T]):
             object.__setattr__(self, name, value)
             return
         try:
-            obj = _local_of(self).obj
+            obj = super()._local.obj
         except AttributeError:
             obj = _current(self)
         setattr(obj, name, value)
@@ -2617,7 +2623,16 @@ def _call(self: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
         obj = _local_of(self).obj
     except AttributeError:
         obj = _current(self)
-    return obj(*args, **kwargs)
+    return obj(*args, **kwargs) if kwargs else obj(*args)  # half of the time
+
+
+def _rounded(how: str) -> Callable[..., Any]:
+    def operation(obj: Any) -> Any:
+        import math  # on demand, as few need it
+
+        return getattr(math, how)(obj)
+
+    return _unary(operation)
 
 
 def _by_name(name: str) -> Callable[..., Any]:
@@ -2665,9 +2680,9 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__complex__": _unary(complex),
     "__index__": _unary(operator.index),
     "__round__": _any(round),
-    "__trunc__": _unary(math.trunc),
-    "__floor__": _unary(math.floor),
-    "__ceil__": _unary(math.ceil),
+    "__trunc__": _rounded("trunc"),
+    "__floor__": _rounded("floor"),
+    "__ceil__": _rounded("ceil"),
     "__neg__": _unary(operator.neg),
     "__pos__": _unary(operator.pos),
     "__abs__": _unary(abs),

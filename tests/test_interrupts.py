@@ -97,8 +97,8 @@ AGAIN = 0.05
 """Seconds after which a timer rings once more, for CPython 3.11 may forget a signal.
 
 One that arrives while the main thread works out whether anything is pending (`COMPUTE_EVAL_BREAKER`) stays
-tripped, yet nobody looks until the next one, or until another thread asks for the interpreter. A debugger showed
-`is_tripped` 1, `signals_pending` 1 and `eval_breaker` 0 in a test that waited for its only signal.
+tripped, yet nobody looks until the next one, or until another thread asks for the interpreter. A debugger
+showed `is_tripped` 1, `signals_pending` 1 and `eval_breaker` 0 in a test that waited for its only signal.
 """
 
 
