@@ -354,8 +354,9 @@ class _Uses(Mapping[Any, _Use]):
 class _Lending:
     """One lending of an object, ended once however often its end is asked for."""
 
-    __slots__ = ("pool", "stamp", "timeout", "use")
+    __slots__ = ("depth", "pool", "stamp", "timeout", "use")
 
+    depth: int  # how many blocks of `Proxy._obj` are in it
     pool: Pool[Any]
     timeout: float | None
     use: _Use | None
@@ -414,6 +415,7 @@ class _Lease(_Lending):
 
 def _lending(kind: type[_Lending], pool: Pool[Any], timeout: float | None) -> _Lending:
     lending = kind()
+    lending.depth = 0
     lending.pool = pool
     lending.timeout = timeout
     lending.use = None
@@ -558,16 +560,24 @@ class Pool(Generic[T]):
         max_waiting: int = 0,
     ) -> None:
         parameters = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        self._shutdown = True  # until all is well
-        self._configure(**parameters)
-        self._reset_state()
+        self._build(parameters)
         try:
-            if self._ahead:
-                self._fill()
-                self._start_housekeeper()
+            self._work_ahead()
         except BaseException:
             _insist(self.shutdown)
             raise
+
+    def _build(self, parameters: dict[str, Any]) -> None:
+        """Become an empty pool, which calls nothing of the user's yet."""
+        self._shutdown = True  # until all is well
+        self._configure(**parameters)
+        self._reset_state()
+
+    def _work_ahead(self) -> None:
+        """Make the first objects, and see that somebody looks after them."""
+        if self._ahead:
+            self._fill()
+            self._start_housekeeper()
 
     def _configure(self, **parameters: Any) -> None:
         """Check the parameters, then take them over."""
@@ -1861,15 +1871,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_registry.after_fork)
 
 
+_POOL_DEFAULTS: dict[str, Any] = {
+    **dict(zip(Pool.__init__.__code__.co_varnames[2:], Pool.__init__.__defaults__ or (), strict=False)),
+    **(Pool.__init__.__kwdefaults__ or {}),
+}
+
+
 def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -> Pool[Any]:
     """The pool that came here under that key; it makes objects on demand."""
     with _registry.lock:
         pool: Pool[Any] | None = _registry.unpickled.get(key)
         if pool is None or pool._shutdown:
             pool = cls.__new__(cls)
-            pool._shutdown = True
-            pool._configure(**parameters)
-            pool._reset_state()
+            pool._build(parameters)
             pool._key = key
             _registry.unpickled[key] = pool
         _registry.recent.append(pool)
@@ -1922,6 +1936,9 @@ class _ContextLocal:
     def __delattr__(self, name: str) -> None:
         delattr(self._cells.cell, name)
 
+    def __release_local__(self) -> None:
+        self._cells.__release_local__()
+
 
 def _new_local(scope: _Scope) -> Any:
     """Where the current object of a scope is kept, as attribute `obj`."""
@@ -1968,9 +1985,13 @@ class _Core:
         self.pool: Pool[Any] | None = None
         self.seen: type | None = None  # the class of the last object made
         self.lock = threading.RLock()
-        self.nobjs = 0
+        self.making = False  # whether the object of the process is being made
+        self.count_anew()
+
+    def count_anew(self) -> None:
+        """Begin with number 0."""
+        self.nobjs = self.next_number = 0
         self.spare_numbers: list[int] = []
-        self.next_number = 0
 
     def renew_key(self) -> None:
         """Take a new key, under which this configuration travels and arrives once in each process."""
@@ -1979,23 +2000,29 @@ class _Core:
     def forked(self, proxy: Proxy[Any]) -> None:
         """Begin anew in the child of a fork, but for an object that the program itself has set."""
         self.lock = threading.RLock()
+        self.making = False
         if self.fun is not None:
-            self.nobjs = self.next_number = 0
-            self.spare_numbers.clear()
+            self.count_anew()
             _registry.inherited.append(_local_of(proxy))
             object.__setattr__(proxy, "_local", _new_local(self.scope))
 
     def draw(self, proxy: Proxy[Any], timeout: float | None) -> Any:
         """Make the current object, or get it from the pool."""
+        fresh: Pool[Any] | None = None
         try:
             with self.lock:
-                local, pool = _local_of(proxy), self.pool
+                local = _local_of(proxy)
                 if self.scope is _Scope.SHARED:
-                    if not hasattr(local, "obj"):
-                        local.obj = self.make()
-                elif self.pool_max_size is not None and pool is None:
-                    pool = Pool(cast(Any, self.fun), max_size=self.pool_max_size, **self.pool_kwargs)
-                    self.pool = pool
+                    self.make_shared(local)
+                elif self.pool_max_size is not None and self.pool is None:
+                    fresh = Pool.__new__(Pool)
+                    given = {"fun": self.fun, "max_size": self.pool_max_size}
+                    fresh._build(_POOL_DEFAULTS | given | self.pool_kwargs)
+                    if self.pool is None:  # else a signal handler was faster
+                        self.pool = fresh
+                pool = self.pool
+            if pool is fresh and pool is not None:
+                pool._work_ahead()
             if pool is not None:
                 self.borrow(proxy, local, pool, timeout)
             elif not hasattr(local, "obj"):
@@ -2005,6 +2032,18 @@ class _Core:
             raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
         self.seen = type(obj)
         return obj
+
+    def make_shared(self, local: Any) -> None:
+        """Make the object of the process, once; with the lock held, since everybody has to wait for it."""
+        if hasattr(local, "obj"):
+            return
+        if self.making:
+            raise ProxyException("the object of the proxy is needed to make it")
+        self.making = True
+        try:
+            local.obj = self.make()
+        finally:
+            self.making = False
 
     def borrow(self, proxy: Proxy[Any], local: Any, pool: Pool[Any], timeout: float | None) -> None:
         """Get the current object from the pool."""
@@ -2024,15 +2063,16 @@ class _Core:
     def make(self) -> Any:
         """Make an object without a pool."""
         with self.lock:
-            if self.spare_numbers:
-                number = self.spare_numbers.pop()
+            spare_numbers = self.spare_numbers
+            if spare_numbers:
+                number = spare_numbers.pop()
             else:
                 number = self.next_number
                 self.next_number += 1
         try:
             obj = cast(FunHook, self.fun)(number)
         except BaseException:
-            self.spare_numbers.append(number)
+            spare_numbers.append(number)
             raise
         with self.lock:
             self.nobjs += 1
@@ -2072,7 +2112,7 @@ class Proxy(_Handle, Generic[T]):
     Scope = _Scope
     Local = _Local
 
-    __slots__ = ("__building", "__core", "__weakref__")
+    __slots__ = ("__building", "__core", "__dict__", "__weakref__")
 
     # names which are the proxy's own, by class; and of all classes, to tell the others apart fast
     __own: frozenset[str] = frozenset()
@@ -2107,11 +2147,16 @@ class Proxy(_Handle, Generic[T]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        declared = {*vars(cls), *vars(cls).get("__annotations__", ())}
-        cls.__declare(name for name in declared if not name.startswith("__"))
-        if "__init__" in vars(cls):
-            cls.__init__ = _declaring(vars(cls)["__init__"])  # type: ignore[method-assign]
-            if "__setattr__" not in vars(cls):
+        for base in cls.__mro__:
+            if base not in Proxy.__mro__:
+                declared = {*vars(base), *vars(base).get("__annotations__", ())}
+                cls.__declare(declared - _MADE_BY_CLASS)
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, functools.cached_property):
+                setattr(cls, name, _CachedProperty(value))
+        if cls.__init__ is not Proxy.__init__:
+            cls.__init__ = _declaring(cls.__init__)  # type: ignore[method-assign]
+            if cls.__setattr__ is Proxy.__setattr__:
                 cls.__setattr__ = _declaring_setattr  # type: ignore[method-assign]
 
     @classmethod
@@ -2148,6 +2193,7 @@ class Proxy(_Handle, Generic[T]):
             core.renew_key()
             pool, core.pool = core.pool, None
             core.fun, core.obj, core.seen = fun, obj, None
+            core.count_anew()
             core.scope = core.asked_scope
             if obj is not None:
                 core.scope = _Scope.SHARED
@@ -2244,13 +2290,14 @@ class Proxy(_Handle, Generic[T]):
         local = _local_of(self)
         obj = self._get_obj(timeout)
         lending = getattr(local, "lending", None)
-        depth = getattr(local, "depth", 0)
         try:
-            local.depth = depth + 1
+            if lending is not None:  # counted there, since tasks may share it
+                lending.depth += 1
             yield obj
         finally:
-            local.depth = depth
-            if depth == 0 or getattr(local, "lending", None) is not lending:
+            if lending is not None:
+                lending.depth -= 1
+            if lending is None or lending.depth <= 0 or getattr(local, "lending", None) is not lending:
                 self._ret_obj()
 
     @property
@@ -2281,15 +2328,13 @@ class Proxy(_Handle, Generic[T]):
     # Forwarding: attributes here, special methods in the table below
 
     def __getattribute__(self, name: str) -> Any:
-        if name not in _own_names:
-            try:
-                obj = super()._local.obj
-            except AttributeError:
-                return _absent(self, name)
-            return getattr(obj, name)
-        if _is_own(self, name):
+        if name in _own_names and _is_own(self, name):
             return object.__getattribute__(self, _setter_of(self, name))
-        return getattr(_current(self), name)
+        try:
+            obj = super()._local.obj
+        except AttributeError:
+            return _absent(self, name)
+        return getattr(obj, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _own_names and _is_own(self, name):
@@ -2354,10 +2399,7 @@ class Proxy(_Handle, Generic[T]):
             "reclaim": core.reclaim,
             **core.pool_kwargs,
         }
-        try:
-            own = object.__getattribute__(self, "__dict__")
-        except AttributeError:  # only subclasses have one
-            own = {}
+        own = object.__getattribute__(self, "__dict__")
         return _unpickle_proxy, (type(self), core.key, parameters, own)
 
     if TYPE_CHECKING:
@@ -2406,6 +2448,8 @@ _local_of: Callable[[Proxy[Any]], Any] = cast(Any, Proxy)._local.__get__
 _core_of: Callable[[Proxy[Any]], _Core] = cast(Any, Proxy)._Proxy__core.__get__
 _building_of: Callable[[Proxy[Any]], bool] = cast(Any, Proxy)._Proxy__building.__get__
 _own_names: set[str] = set()
+# what a class statement adds by itself, whatever the version of Python
+_MADE_BY_CLASS = {*vars(_Local), *vars(_Handle), "__static_attributes__"}
 cast(Any, Proxy)._Proxy__declare(
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
     _scope _local _pool_max_size _pool_kwargs
@@ -2433,6 +2477,23 @@ def _declaring(init: Callable[..., None]) -> Callable[..., None]:
             object.__setattr__(self, "_Proxy__building", outer)
 
     return building
+
+
+class _CachedProperty:
+    """A `functools.cached_property` of a subclass, which keeps its value in the proxy, not in the object."""
+
+    def __init__(self, declared: functools.cached_property[Any]) -> None:
+        self.func = declared.func
+        self.name = declared.attrname
+        self.__doc__ = declared.__doc__
+
+    def __get__(self, proxy: Any, owner: type) -> Any:
+        if proxy is None:
+            return self
+        own = object.__getattribute__(proxy, "__dict__")
+        if self.name not in own:
+            own[self.name] = self.func(proxy)
+        return own[self.name]
 
 
 def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
@@ -2479,13 +2540,15 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
     local = _local_of(proxy)
     lending: _Lending | None = getattr(local, "lending", None)
     if lending is None:
+        _return_by_hand(proxy, local)
         return
     try:
         try:
             del local.lending
         except AttributeError:  # another context is about to end it
             return
-        del local.obj
+        with contextlib.suppress(AttributeError):
+            del local.obj
         how(lending)
     except BaseException:
         with contextlib.suppress(AttributeError):
@@ -2494,34 +2557,47 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
         raise
 
 
+def _return_by_hand(proxy: Proxy[Any], local: Any) -> None:
+    """Return what a program has got from the pool and put into the local by itself."""
+    pool = _core_of(proxy).pool
+    if pool is not None and hasattr(local, "obj"):
+        obj = local.obj
+        del local.obj
+        pool.ret(obj)
+
+
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
 _PROBES = frozenset(
     """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist place_as
-    _spec_class _spec_asyncs _fields _partialmethod""".split()  # noqa: SIM905
+    _spec_class _spec_asyncs _fields _partialmethod getdoc""".split()  # noqa: SIM905
 )
-_OF_EACH_CLASS = ("__annotations__", "__dict__", "__name__", "__qualname__", "__mro__", "__bases__")
+
+
+def _defines(cls: type, name: str) -> bool:
+    """Whether a class defines that name for its instances."""
+    return any(name in vars(base) for base in cls.__mro__)
 
 
 def _absent(proxy: Proxy[Any], name: str) -> Any:
     """An attribute of an object which is not there yet: only real use draws one."""
-    if name == "__class__" or hasattr(Proxy, name):
+    special = name.startswith("__") and name.endswith("__")
+    if special and _defines(type(proxy), name):
         return object.__getattribute__(proxy, name)
     if (
-        (name.startswith("__") and name.endswith("__"))
+        special
         or name.startswith(("_ipython_", "_is_coroutine", "_mock_", "_repr_"))
         or name in _PROBES
     ):
         seen = _core_of(proxy).seen if _is_set(proxy) else None
-        if seen is None or name in _OF_EACH_CLASS or not hasattr(seen, name):
+        if seen is None or not _defines(seen, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
     return getattr(_current(proxy), name)
 
 
 def _check_pool_parameters(parameters: dict[str, Any]) -> None:
     """Refuse what is no parameter of a pool, or not one to be given here."""
-    names = Pool.__init__.__annotations__.keys() - {"fun", "max_size", "return"}
     for name, value in parameters.items():
-        if name not in names:
+        if name not in _POOL_DEFAULTS or name == "max_size":
             raise ProxyException(f"no such pool parameter: {name}={value!r}")
 
 
@@ -2581,6 +2657,11 @@ def _binary(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return method
 
 
+def _with_unwrapped(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Of an operation which would take a proxy for something else than what it stands for."""
+    return _binary(lambda obj, other: operation(obj, _unwrapped(other)))
+
+
 def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return _binary(lambda obj, other: operation(other, obj))
 
@@ -2588,7 +2669,7 @@ def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def method(self: Proxy[Any], other: Any) -> Any:
         obj = _current(self)
-        result = operation(obj, other)
+        result = operation(obj, _unwrapped(other))
         return self if result is obj else result
 
     return method
@@ -2599,7 +2680,7 @@ def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         try:
             obj = _local_of(self).obj
         except AttributeError:
-            if not _is_set(self):
+            if not _is_set(self) or other is type or other is object:  # which `inspect` asks of anything
                 return NotImplemented  # hence by identity
             obj = _current(self)
         return operation(obj, other)
@@ -2667,7 +2748,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__getitem__": _binary(operator.getitem),
     "__setitem__": _any(operator.setitem),
     "__delitem__": _binary(operator.delitem),
-    "__contains__": _binary(operator.contains),
+    "__contains__": _with_unwrapped(operator.contains),
     "__iter__": _unary(iter),
     "__reversed__": _unary(reversed),
     "__next__": _unary(next),
@@ -2714,6 +2795,7 @@ for _stem in (
     _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
+_FORWARDED["__mod__"] = _with_unwrapped(operator.mod)  # "%s" % proxy: a sequence or a mapping, to str
 for _name, _method in _FORWARDED.items():
     _method.__name__ = _name
     _method.__qualname__ = f"Proxy.{_name}"
