@@ -58,6 +58,7 @@ __version__ = "12.0.0"
 log = logging.getLogger("ppp")
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Pool[Any]")
 
 FunHook = Callable[[int], Any]
 PoolHook = Callable[[Any], object]
@@ -126,7 +127,7 @@ class _Use:
     of the root). One that is examined in between keeps its rank.
 
     Attributes:
-        uses: How often the object was lent. It also tells one lending of the object from the next.
+        uses: How often the object was lent.
         last_get: When it was last lent, seconds, comparable with the pool's `_now()`.
         last_ret: When it was last returned, likewise.
     """
@@ -149,7 +150,8 @@ class _Use:
         "older",
         "overdue",
         "place",
-        "uses",
+        "turn",
+        "worn",
     )
 
     def __init__(self, uses: int = 0, last_get: float = 0.0, last_ret: float = 0.0) -> None:
@@ -157,7 +159,8 @@ class _Use:
         self.obj: Any = None
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = 0  # given to fun
-        self.uses = uses
+        self.turn = 0  # how often it was lent, which tells one lending from the next
+        self.worn = uses  # what a program has added to that
         self.got = last_get - _EPOCH
         self.back = last_ret - _EPOCH
         self.expires = _INFINITY  # the end of its lifetime; -inf once drained
@@ -170,6 +173,17 @@ class _Use:
         self.heir: _Use | None = None  # gets its token when it has been closed
         self.older: Any = None
         self.newer: Any = None
+
+    def __repr__(self) -> str:
+        return f"UseInfo(uses={self.uses}, last_get={self.last_get}, last_ret={self.last_ret})"
+
+    @property
+    def uses(self) -> int:
+        return self.turn + self.worn
+
+    @uses.setter
+    def uses(self, value: int) -> None:
+        self.worn = value - self.turn
 
     @property
     def last_get(self) -> float:
@@ -366,17 +380,18 @@ class _Lending:
         if self.use is not None:
             raise PoolException(f"{self.pool._label}: this obj() is in use already")
         self.use = use = self.pool._checkout(self.timeout)
-        self.stamp = use.uses
+        self.stamp = use.turn
         return use.obj
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
         use = self.use
         if use is None:
             return
-        if kind is not None and issubclass(kind, self.pool._invalidate_on):
-            self.pool._invalidate(use, self.stamp)
-        elif use.excused != self.stamp:
-            self.pool._checkin(use, self.stamp)
+        if use.excused != self.stamp:
+            if kind is not None and issubclass(kind, self.pool._invalidate_on):
+                self.pool._invalidate(use, self.stamp)
+            else:
+                self.pool._checkin(use, self.stamp)
         self.use = None
         lease: Any = self
         lease.__class__ = (
@@ -440,12 +455,20 @@ def _caller() -> tuple[str, str, int]:
     return threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
 
 
-def _check_number(name: str, value: Any, least: float = 0, whole: bool = False) -> None:
-    """Refuse what is no number, not a number, or too small."""
-    kind = int if whole else (int, float)
-    if not isinstance(value, kind) or not value >= least:
+def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any:
+    """Take a number over as `int` or `float`, unless it is none, not a number, or too small."""
+    if type(value) is (int if whole else float) and value >= least:
+        return value
+    number: Any = None
+    good = False
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = int(value) if whole else value if isinstance(value, int) else float(value)
+        same = number == value if whole else value + 0 == value  # neither a text nor NaN
+        good = same and float(number) >= least
+    if not good:
         what = "a whole number" if whole else "a number"
         raise PoolException(f"{name} must be {what} of at least {least}, not {value!r}")
+    return number
 
 
 # what stats() shows of a pool's attributes as they are
@@ -587,15 +610,15 @@ class Pool(Generic[T]):
         for name in ("opener", "getter", "retter", "closer", "health", "stats", "tracer", "reset"):
             if p[name] is not None and not callable(p[name]):
                 raise PoolException(f"{name} must be callable, not {p[name]!r}")
-        _check_number("max_size", p["max_size"] or 0, whole=True)
-        for name in ("min_size", "max_use", "max_waiting"):
-            _check_number(name, p[name], whole=True)
-        _check_number("health_freq", p["health_freq"], least=1, whole=True)
+        for name in ("max_size", "min_size", "max_use", "max_waiting"):
+            if name != "max_size" or p[name] is not None:
+                p[name] = _number(name, p[name], whole=True)
+        p["health_freq"] = _number("health_freq", p["health_freq"], least=1, whole=True)
         for name in ("max_avail_delay", "max_using_delay", "max_using_delay_kill", "delay", "max_lifetime"):
-            _check_number(name, p[name])
+            p[name] = _number(name, p[name])
         for name in ("timeout", "check_after_idle"):
             if p[name] is not None:
-                _check_number(name, p[name])
+                p[name] = _number(name, p[name])
         if p["check_after_idle"] is not None and p["health"] is None:
             raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
         if p["name"] is not None and not isinstance(p["name"], str):
@@ -732,7 +755,7 @@ class Pool(Generic[T]):
             if use is None:
                 self._unexpected(obj)
             else:
-                stamp = use.uses
+                stamp = use.turn
                 self._checkin(use, stamp)
         except BaseException:
             _insist(self._give_back_late, obj, use, stamp)
@@ -754,6 +777,27 @@ class Pool(Generic[T]):
         lending.use = None
         return lending
 
+    @contextlib.contextmanager
+    def _obj_by_methods(self, timeout: float | None = None) -> Iterator[T]:
+        """`obj` of a subclass which has its own `get` or `ret`."""
+        obj = self.get(timeout)
+        use = self._objects.get(id(obj))
+        stamp = 0 if use is None else use.turn
+        broken = False
+        try:
+            yield obj
+        except BaseException as exc:
+            broken = isinstance(exc, self._invalidate_on)
+            raise
+        finally:
+            if use is None or use.excused != stamp:
+                (self.invalidate if broken else self.ret)(obj)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.obj is Pool.obj and (cls.get is not Pool.get or cls.ret is not Pool.ret):
+            cls.obj = cls._obj_by_methods  # type: ignore[method-assign]
+
     def invalidate(self, obj: T) -> None:
         """Destroy a lent object, say a broken connection, instead of returning it.
 
@@ -764,12 +808,13 @@ class Pool(Generic[T]):
         if use is None:
             self._unexpected(obj)
         else:
-            self._invalidate(use, use.uses)
+            self._invalidate(use, use.turn)
 
     def drain(self) -> None:
         """Replace all objects: close the idle ones now and the others when they return, then fill anew."""
         with self._lock:
             self._strict = True
+            self._fill_after = -_INFINITY
             records = [*self._objects.values(), *self._making.values()]
         for use in records:
             use.expires = -_INFINITY
@@ -787,9 +832,9 @@ class Pool(Generic[T]):
             PoolException: A size makes no sense, or the pool has no limit and would get one or the reverse.
         """
         if min_size is not None:
-            _check_number("min_size", min_size, whole=True)
+            min_size = _number("min_size", min_size, whole=True)
         if max_size is not None:
-            _check_number("max_size", max_size, whole=True)
+            max_size = _number("max_size", max_size, whole=True)
             if bool(max_size) != bool(self._max_size):
                 raise PoolException(
                     f"{self._label}: max_size cannot change from {self._max_size!r} to {max_size!r}:"
@@ -808,11 +853,11 @@ class Pool(Generic[T]):
             if self._max_size and wanted > self._max_size:
                 self._min_size = self._max_size
             self._strict = True
-        if self._min_size < wanted:
-            log.warning("%s: min_size %d cut to max_size %d", self._label, wanted, self._min_size)
-        with self._lock:
+            self._fill_after = -_INFINITY
             while gate._value > 0 and gate._waiters:
                 gate._free(None)
+        if self._min_size < wanted:
+            log.warning("%s: min_size %d cut to max_size %d", self._label, wanted, self._min_size)
         self._evict(lambda use: use.place is _IDLE and self._nlive() > gate._initial_value, oldest_first=True)
         self._refill()
 
@@ -855,8 +900,7 @@ class Pool(Generic[T]):
             grace: Seconds to wait for lent objects to come back before they are closed. (SQLAlchemy and
                 HikariCP leave them alone; here a warning counts them.)
         """
-        _check_number("delay", delay)
-        _check_number("grace", grace)
+        delay, grace = _number("delay", delay), _number("grace", grace)
         try:
             self._end()
             if grace > 0:
@@ -876,7 +920,7 @@ class Pool(Generic[T]):
         if delay > 0 and housekeeper is not None and housekeeper.is_alive():
             housekeeper.join(min(delay, threading.TIMEOUT_MAX))
 
-    def __enter__(self) -> Pool[T]:
+    def __enter__(self: P) -> P:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -949,7 +993,7 @@ class Pool(Generic[T]):
                 raise PoolException(f"{self._label}: no room for a new object")
             self._make(use, lend)
         except BaseException:
-            _insist(self._discard, use, use.uses)
+            _insist(self._discard, use, use.turn)
             raise
         return use
 
@@ -1014,7 +1058,7 @@ class Pool(Generic[T]):
     def _check_holders(self, now: float) -> None:
         """Warn about what is held too long, and take it away after the kill delay."""
         warn, kill = self._max_using_delay_warn, self._max_using_delay_kill
-        held = [(use, use.uses, now - use.got) for use in self._records() if use.place is _LENT]
+        held = [(use, use.turn, now - use.got) for use in self._records() if use.place is _LENT]
         late = [(use, uses, age) for use, uses, age in held if age >= warn or 0 < kill <= age]
         doomed = {use: uses for use, uses, age in held if 0 < kill <= age}
         if late:
@@ -1028,7 +1072,7 @@ class Pool(Generic[T]):
         for use, uses, age in late:
             asked = use.asked
             with self._lock:
-                news = use.place is _LENT and use.uses == uses and not use.overdue
+                news = use.place is _LENT and use.turn == uses and not use.overdue
                 if news:
                     use.overdue = True
             if news and asked is not None:
@@ -1041,7 +1085,7 @@ class Pool(Generic[T]):
                 )
         if doomed:
             self._evict(
-                lambda use: use.place is _LENT and use.uses == doomed[use],
+                lambda use: use.place is _LENT and use.turn == doomed[use],
                 "_nkilled",
                 records=list(doomed),
             )
@@ -1072,9 +1116,9 @@ class Pool(Generic[T]):
                 if self._examine(use):
                     self._unhold(use)
                 else:
-                    self._discard(use, use.uses)
+                    self._discard(use, use.turn)
             except BaseException:
-                _insist(self._discard, use, use.uses)
+                _insist(self._discard, use, use.turn)
                 raise
 
     def _fill(self) -> None:
@@ -1130,7 +1174,7 @@ class Pool(Generic[T]):
     def _checkout(self, timeout: float | None) -> _Use:
         """Lend an object: `get`, but for what it gives."""
         if timeout is not None:
-            _check_number("timeout", timeout)
+            timeout = _number("timeout", timeout)
         clock, lock, root, gate = self._time, self._lock, self._idle, self._gate
         now = clock()
         stamp = 0
@@ -1146,29 +1190,36 @@ class Pool(Generic[T]):
                 older.newer = root
                 use.older = use.newer = None
                 use.place = _LENT
-                use.uses += 1
+                use.turn += 1
                 use.got = now
                 self._nuses += 1
                 taken = use
             leaving = True
             lock.release()
             if taken is None:
+                use = None
                 taken = self._obtain(timeout)
             if self._attended:
-                stamp = taken.uses
+                stamp = taken.turn
                 self._attend(taken)
-                while taken.place is not _LENT or taken.uses != stamp:
+                tried_again = False
+                while taken.place is not _LENT or taken.turn != stamp:
                     # somebody has ended the lending meanwhile
-                    taken, stamp = None, 0
-                    taken = self._obtain(timeout)
-                    stamp = taken.uses
+                    use = taken = None
+                    stamp = 0
+                    limit = self._timeout if timeout is None else timeout
+                    if tried_again and limit is not None and clock() - now >= limit:
+                        self._refuse(limit)
+                    tried_again = True
+                    taken = self._obtain(None if limit is None else limit - (clock() - now))
+                    stamp = taken.turn
                     self._attend(taken)
             return taken
         except BaseException:
             if not leaving and lock._is_owned():
                 lock.release()
             if taken is not None:
-                _insist(self._discard, taken, stamp or taken.uses)
+                _insist(self._discard, taken, stamp or taken.turn)
             raise
 
     def _obtain(self, timeout: float | None) -> _Use:
@@ -1223,19 +1274,17 @@ class Pool(Generic[T]):
                 _insist(self._unwait, waiter)
             if use is not None:
                 use.heir = None
-                _insist(self._discard, use, use.uses)
+                _insist(self._discard, use, use.turn)
             _insist(self._discard, blank, 0)
             raise
 
     def _may_wait(self, timeout: float | None) -> bool:
-        if self._shutdown or (timeout is not None and timeout <= 0):
-            return False
         nwaiting = len(self._gate._waiters)
-        if 0 < self._max_waiting <= nwaiting:
+        if 0 < self._max_waiting <= nwaiting and not self._shutdown:
             raise TooManyRequests(
                 f"{self._label}: {nwaiting} wait already, max_waiting is {self._max_waiting}"
             )
-        return True
+        return not self._shutdown and (timeout is None or timeout > 0)
 
     def _await(self, waiter: _Waiter, timeout: float | None, deadline: float | None) -> _Use | None:
         """Wait for one's turn: an object, or a token and with it what is idle or an object to make.
@@ -1260,7 +1309,7 @@ class Pool(Generic[T]):
         """Leave the queue after an interruption, and give up what came meanwhile."""
         self._gate._leave(waiter)
         if waiter.gift is not None:
-            self._discard(waiter.gift, waiter.gift.uses)
+            self._discard(waiter.gift, waiter.gift.turn)
 
     def _refuse(self, timeout: float | None) -> NoReturn:
         """Tell why there is no object."""
@@ -1270,7 +1319,7 @@ class Pool(Generic[T]):
             self._ntimeouts += not self._shutdown
         if self._shutdown:
             if _registry.ending and threading.current_thread() is not threading.main_thread():
-                _Bell().wait(_INFINITY)  # a daemon thread, whose error would only disturb the end
+                _Bell().wait(1.0)  # a daemon thread, whose error would only disturb the end
             raise PoolException(f"{self._label}: shutting down")
         facts = f"{nheld} of {self._max_size} in use, {nwaiting} waiting"
         raise TimeOut(f"{self._label}: timeout after {timeout} s ({facts})")
@@ -1318,6 +1367,7 @@ class Pool(Generic[T]):
             log.debug("%s: made %s", self._label, self._trace(use.obj))
         self._start_housekeeper()
         self._hook("opener", self._opener, use)
+        now = self._time()
         with self._lock:
             if lend:
                 self._lend(use, now)
@@ -1334,7 +1384,7 @@ class Pool(Generic[T]):
         try:
             if not self._hooked_ret:
                 lock.acquire()
-                if use.place is _LENT and use.uses == stamp:
+                if use.place is _LENT and use.turn == stamp:
                     self._shelve(use, now)
                     lent = True
                     done = use.place is not _DOOMED
@@ -1359,7 +1409,7 @@ class Pool(Generic[T]):
         """See that an interrupted `ret` is done."""
         if use is None:
             use = self._objects.get(id(obj))
-            stamp = 0 if use is None else use.uses
+            stamp = 0 if use is None else use.turn
         if use is not None:
             self._give_back(use, stamp)
 
@@ -1368,7 +1418,7 @@ class Pool(Generic[T]):
         claimed = False
         try:
             with self._lock:
-                if use.place is _LENT and use.uses == stamp:
+                if use.place is _LENT and use.turn == stamp:
                     use.place = _HELD
                     claimed = True
             if claimed:
@@ -1383,7 +1433,7 @@ class Pool(Generic[T]):
                     else:
                         self._doom(use)
                         self._nreset_errors += 1
-            if use.place is _DOOMED and use.uses == stamp:
+            if use.place is _DOOMED and use.turn == stamp:
                 self._close(use)
                 claimed = True
             return claimed
@@ -1397,7 +1447,7 @@ class Pool(Generic[T]):
         now = self._time()
         try:
             with self._lock:
-                lent = use.place is _LENT and use.uses == stamp
+                lent = use.place is _LENT and use.turn == stamp
                 if lent:
                     use.held = now - use.got
                     use.excused = stamp
@@ -1426,7 +1476,7 @@ class Pool(Generic[T]):
                     held = True
         except BaseException:
             if held:
-                _insist(self._discard, use, use.uses)
+                _insist(self._discard, use, use.turn)
             raise
         return held
 
@@ -1463,7 +1513,7 @@ class Pool(Generic[T]):
                 self._admit(use, id(use.obj[0]), 0.0, 0.0, 0.0)
             if use.place is _MAKING or use.place is _TOKEN:
                 self._forget(use)
-            elif use.uses == stamp and use.place in _USING:
+            elif use.turn == stamp and use.place in _USING:
                 self._doom(use)
         self._close(use)
 
@@ -1545,14 +1595,20 @@ class Pool(Generic[T]):
         with self._lock:
             self._shutdown = self._strict = True
             self._min_size = 0
-            waiters = self._gate._waiters
-            while waiters and not _registry.ending:
+        if not _registry.ending:
+            self._dismiss()
+        self._wake.ring()
+        self._evict(lambda use: use.place is _IDLE)
+
+    def _dismiss(self) -> None:
+        """Wake the waiters of a pool which was shut down."""
+        waiters = self._gate._waiters
+        with self._lock:
+            while waiters:
                 waiter = waiters[0]
                 del waiters[0]
                 waiter.gift = _CLOSED
                 waiter.signal.release()
-        self._wake.ring()
-        self._evict(lambda use: use.place is _IDLE)
 
     def _forked(self) -> None:
         """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
@@ -1695,7 +1751,7 @@ class Pool(Generic[T]):
             self._doom(use)
         elif use.place is _HELD:
             use.place = _LENT
-            use.uses += 1
+            use.turn += 1
             use.got = now
             self._nuses += 1
 
@@ -1718,7 +1774,7 @@ class Pool(Generic[T]):
                 use.older = use.newer = None
             if now < use.fresh_until:
                 use.place = _LENT
-                use.uses += 1
+                use.turn += 1
                 use.got = now
                 self._nuses += 1
             else:  # the waiter is to examine it first
@@ -1805,6 +1861,7 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell, delay: float) -> None:
         woken = wake.wait(due - time.monotonic())
         pool = ref()
         if pool is None or pool._shutdown:
+            wake.ring()  # for another who keeps house, or will
             return
         try:
             if woken:
@@ -1851,13 +1908,15 @@ class _Registry:
             _core_of(proxy).forked(proxy)
 
     def at_exit(self) -> None:
-        """Close the doors before the interpreter ends; nobody is waited for, nor told."""
+        """Close the doors before the interpreter ends; nobody is waited for, and waiters are told last."""
         self.ending = True
         for pool in list(self.pools.values()):
             try:
                 pool._end()
             except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
                 log.debug("%s: interrupted at exit: %r", pool._label, exc)
+        for pool in list(self.pools.values()):
+            pool._dismiss()
         if self.inherited:
             # even to deallocate what is the parent's, as the interpreter does last, may use it
             import ctypes
@@ -2540,7 +2599,6 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
     local = _local_of(proxy)
     lending: _Lending | None = getattr(local, "lending", None)
     if lending is None:
-        _return_by_hand(proxy, local)
         return
     try:
         try:
@@ -2555,15 +2613,6 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
             del local.obj
         _insist(lending.end)
         raise
-
-
-def _return_by_hand(proxy: Proxy[Any], local: Any) -> None:
-    """Return what a program has got from the pool and put into the local by itself."""
-    pool = _core_of(proxy).pool
-    if pool is not None and hasattr(local, "obj"):
-        obj = local.obj
-        del local.obj
-        pool.ret(obj)
 
 
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect

@@ -320,13 +320,13 @@ def run_demo(*options: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **PATHS},
         capture_output=True,
         text=True,
-        timeout=50.0,
+        timeout=55.0,
     )
 
 
 def test_demo() -> None:
     """The demo sends its requests, reads every note back, prints the table, and ends with status 0."""
-    done = run_demo("--requests", "400", "--clients", "8")
+    done = run_demo("--requests", "400", "--clients", "8", "--seconds", "40")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert "400/400" in done.stderr  # the progress bar
     table = dict(re.findall(r"^  (\S.*?)  +(\S.*)$", done.stdout, re.MULTILINE))
