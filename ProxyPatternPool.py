@@ -2549,10 +2549,8 @@ class _CachedProperty:
     def __get__(self, proxy: Any, owner: type) -> Any:
         if proxy is None:
             return self
-        own = object.__getattribute__(proxy, "__dict__")
-        if self.name not in own:
-            own[self.name] = self.func(proxy)
-        return own[self.name]
+        own = object.__getattribute__(proxy, "__dict__")  # where it is found from now on
+        return own.setdefault(self.name, self.func(proxy))
 
 
 def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
