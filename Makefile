@@ -47,7 +47,7 @@ types: venv
 	$(BIN)/python -m pyright --pythonpath $(BIN)/python
 
 test: venv
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
 
 check.all:
 	@failed=; \

@@ -2751,7 +2751,7 @@ def _call(self: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
         obj = _local_of(self).obj
     except AttributeError:
         obj = _current(self)
-    return obj(*args, **kwargs) if kwargs else obj(*args)  # half of the time
+    return obj(*args, **kwargs) if kwargs else obj(*args)  # to merge an empty dict takes time, too
 
 
 def _rounded(how: str) -> Callable[..., Any]:
