@@ -603,7 +603,7 @@ def test_object_taken_out_of_its_thread(keep: Keep, factory: Factory) -> None:
 
 
 def test_two_thousand_threads(keep: Keep, factory: Factory) -> None:
-    """Eight short threads at a time on a pool of 4, none of which gives its object back: no timeout or growth.
+    """Eight short threads at a time on a pool of 4, none of which gives its object back: no timeout.
 
     `test_scale.py` has 10,000, four at a time.
     """
