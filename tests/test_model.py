@@ -321,12 +321,18 @@ class Machine(RuleBasedStateMachine):
         self.resync()
 
     def rank(self) -> None:
-        """Take over, after an interrupt, which of those returned at the same moment counts as the latest."""
-        ranks: dict[int, int] = {}
-        use = self.pool._uses
-        for place, entry in enumerate(self.idle):
-            ranks[id(entry)] = place
-        self.idle.sort(key=lambda entry: (use[entry.thing].last_ret, ranks[id(entry)]))
+        """Take over, after an interrupt, which of those returned or made at one moment counts as the latest.
+
+        The contract leaves that open, and nothing that users see tells it before the next `get`.
+        """
+        order: list[Thing] = []
+        use = self.pool._idle.newer
+        while use is not self.pool._idle:
+            order.append(use.obj)
+            use = use.newer
+        self.idle.sort(key=lambda entry: next(at for at, thing in enumerate(order) if thing is entry.thing))
+        returns = [self.pool._uses[entry.thing].last_ret for entry in self.idle]
+        assert returns == sorted(returns)
 
     def fill(self, outcome: Outcome, surely: bool = False, never: bool = False) -> None:
         """See that the pool has been filled to `min_size`, unless creations fail."""
