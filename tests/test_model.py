@@ -8,9 +8,11 @@ one it accepts what the contract leaves open (an object is back or closed), and 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +64,19 @@ class Thing:
 
     def __repr__(self) -> str:
         return f"thing {self.serial}"
+
+
+def forget_frames(*errors: BaseException | None) -> None:
+    """Let go of what an interrupted step has left behind, so that what follows from it belongs to the step.
+
+    A lending that was interrupted ends when it is forgotten; then the pool fills, too.
+    """
+    for error in errors:
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error.__traceback__ = None
+            error = error.__context__
+    gc.collect()
 
 
 class World:
@@ -279,6 +294,8 @@ class Machine(RuleBasedStateMachine):
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             outcome.error = error
         outcome.fired, outcome.calls, outcome.messages = world.fired, world.calls, world.messages
+        if outcome.interrupted:
+            forget_frames(outcome.error, *outcome.fired.values())
         outcome.made, outcome.attempts = world.made[made:], world.attempts
         if outcome.interrupted:
             seen = outcome.error
