@@ -743,7 +743,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=int(40 * SECONDS) if SECONDS else 60,
+    max_examples=int(10 * SECONDS) if SECONDS else 60,
     stateful_step_count=40,
     deadline=None,
     derandomize=not SECONDS,
