@@ -1,12 +1,13 @@
 """What the tests share: a clock turned by hand, countable resources, pools that are always shut down.
 
 Fixtures: `clock`, `factory`, `make_pool`, `messages`, `spawn`. Helpers to import (`from conftest import …`):
-`Clock`, `Resource`, `Factory`, `MakePool`, `Messages`, `Spawn`, `Task`, `eventually`, `wait_for`, `run_all`,
-`run_python`.
+`Clock`, `Resource`, `Factory`, `MakePool`, `Messages`, `Spawn`, `Stop`, `Task`, `eventually`, `wait_for`,
+`run_all`, `run_python`.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
@@ -207,6 +208,21 @@ def eventually(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
 def wait_for(event: threading.Event, seconds: float = SECONDS) -> None:
     """Wait for an event, and fail if it doesn't come."""
     assert event.wait(seconds), f"nothing came in {seconds} s"
+
+
+class Stop:
+    """A point in a hook where the first thread that comes is held until told to go."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.go = threading.Event()
+        self._first = itertools.count()
+
+    def __call__(self, *_: object) -> None:
+        """Hold the first caller here; let the others pass."""
+        if next(self._first) == 0:
+            self.reached.set()
+            wait_for(self.go)
 
 
 def run_all(*functions: Callable[[], Any], seconds: float = 10.0) -> list[Any]:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import threading
 import time
 import weakref
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn, Task, eventually, run_all, wait_for
+from conftest import (
+    Clock,
+    Factory,
+    MakePool,
+    Messages,
+    Resource,
+    Spawn,
+    Stop,
+    Task,
+    eventually,
+    run_all,
+    wait_for,
+)
 
 import ProxyPatternPool as ppp
-
-
-class Stop:
-    """A point in a hook where the first thread that comes is held until told to go."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.go = threading.Event()
-        self._first = itertools.count()
-
-    def __call__(self, *_: object) -> None:
-        """Hold the first caller here; let the others pass."""
-        if next(self._first) == 0:
-            self.reached.set()
-            wait_for(self.go)
 
 
 def tokens(pool: ppp.Pool[Any]) -> tuple[int, int]:

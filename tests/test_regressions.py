@@ -19,6 +19,7 @@ from conftest import (
     Messages,
     Resource,
     Spawn,
+    Stop,
     Task,
     eventually,
     run_python,
@@ -29,21 +30,6 @@ from proxies import Keep, keep_fixture
 import ProxyPatternPool as ppp
 
 __all__ = ["keep_fixture"]
-
-
-class Stop:
-    """A point in a hook where the first thread that comes is held until told to go."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.go = threading.Event()
-        self._first = itertools.count()
-
-    def __call__(self, *_: object) -> None:
-        """Hold the first caller here; let the others pass."""
-        if next(self._first) == 0:
-            self.reached.set()
-            wait_for(self.go)
 
 
 class Door:
