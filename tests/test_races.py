@@ -453,22 +453,22 @@ def test_fairness() -> None:
     pool: ppp.Pool[object] = ppp.Pool(lambda number: object(), max_size=4)
     stop = threading.Event()
     barrier = threading.Barrier(40)
+    served = [0] * 40
 
-    def work() -> int:
-        served = 0
+    def work(who: int) -> None:
         barrier.wait(10)
         while not stop.is_set():
             with pool.obj():
                 stop.wait(0.005)
-                served += 1
-        return served
+                served[who] += 1
 
-    tasks = [Task(work) for _ in range(40)]
+    tasks = [Task(work, who) for who in range(40)]
     for task in tasks:
         task.start()
-    stop.wait(2.0)
+    eventually(lambda: sum(served) >= 40 * 30, 30.0)  # a second and a half, if the machine is not busy
     stop.set()
-    served = [task.result() for task in tasks]
+    for task in tasks:
+        task.result()
     pool.shutdown()
     print(f"\nfairness: served {min(served)} to {max(served)} times")
     assert min(served) > 10
