@@ -32,11 +32,25 @@ import os
 import sys
 import threading
 import time
+import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+TYPE_CHECKING = False  # to import `typing` takes as long as this whole module
+if TYPE_CHECKING:
+    from typing import Any, Generic, NoReturn, TypeVar
+
+    T = TypeVar("T")
+    P = TypeVar("P", bound="Pool[Any]")
+else:  # enough to evaluate the annotations
+    Any = NoReturn = T = P = object
+
+    class Generic:
+        __slots__ = ()
+        __class_getitem__ = classmethod(types.GenericAlias)
+
 
 __all__ = [
     "FunHook",
@@ -56,9 +70,6 @@ __all__ = [
 __version__ = "12.0.0"
 
 log = logging.getLogger("ppp")
-
-T = TypeVar("T")
-P = TypeVar("P", bound="Pool[Any]")
 
 FunHook = Callable[[int], Any]
 PoolHook = Callable[[Any], object]
@@ -640,7 +651,7 @@ class Pool(Generic[T]):
         self._label = f"pool {self._name!r}"
         self._key = os.urandom(16).hex()  # under which it travels, so that it arrives once in each process
         self._debug = log.isEnabledFor(logging.DEBUG)
-        self._fun = cast("Callable[[int], T]", p["fun"])
+        self._fun: Callable[[int], Any] = p["fun"]
         self._max_size: int | None = p["max_size"]
         self._min_size: int = p["min_size"]
         if self._max_size and self._min_size > self._max_size:
@@ -1634,17 +1645,17 @@ class Pool(Generic[T]):
             return False
         return True
 
-    def _trace(self, obj: object) -> str:
+    def _trace(self, obj: T) -> str:
         """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
         if self._tracer is None:
             return f"{type(obj).__name__} at {id(obj):#x}"
         try:
-            return self._tracer(cast(T, obj))
+            return self._tracer(obj)
         except Exception as exc:
             log.error("%s: exception in tracer: %s", self._label, exc, exc_info=True)
             return f"{type(obj).__name__} at {id(obj):#x}"
 
-    def _unexpected(self, obj: object) -> None:
+    def _unexpected(self, obj: T) -> None:
         if not self._shutdown:
             log.warning("%s: unexpected object returned: %s", self._label, self._trace(obj))
 
@@ -2128,8 +2139,9 @@ class _Core:
             else:
                 number = self.next_number
                 self.next_number += 1
+        fun: Any = self.fun
         try:
-            obj = cast(FunHook, self.fun)(number)
+            obj = fun(number)
         except BaseException:
             spare_numbers.append(number)
             raise
@@ -2209,7 +2221,7 @@ class Proxy(_Handle, Generic[T]):
         for base in cls.__mro__:
             if base not in Proxy.__mro__:
                 declared = {*vars(base), *vars(base).get("__annotations__", ())}
-                cls.__declare(declared - _MADE_BY_CLASS)
+                _declare(cls, declared - _MADE_BY_CLASS)
         for name, value in list(vars(cls).items()):
             if isinstance(value, functools.cached_property):
                 setattr(cls, name, _CachedProperty(value))
@@ -2217,11 +2229,6 @@ class Proxy(_Handle, Generic[T]):
             cls.__init__ = _declaring(cls.__init__)  # type: ignore[method-assign]
             if cls.__setattr__ is Proxy.__setattr__:
                 cls.__setattr__ = _declaring_setattr  # type: ignore[method-assign]
-
-    @classmethod
-    def __declare(cls, names: Any) -> None:
-        cls.__own = cls.__own | frozenset(names)
-        _own_names.update(cls.__own)
 
     # Setting it
 
@@ -2322,7 +2329,8 @@ class Proxy(_Handle, Generic[T]):
             ProxyException: `fun` raised an `AttributeError`, which is its cause.
             PoolException: As for `Pool.get`.
         """
-        return cast(T, _current(self, timeout))
+        obj: T = _current(self, timeout)
+        return obj
 
     def _has_obj(self) -> bool:
         """Tell whether there is a current object, drawing none."""
@@ -2503,16 +2511,26 @@ class Proxy(_Handle, Generic[T]):
         __abs__: Any
 
 
-_local_of: Callable[[Proxy[Any]], Any] = cast(Any, Proxy)._local.__get__
-_core_of: Callable[[Proxy[Any]], _Core] = cast(Any, Proxy)._Proxy__core.__get__
-_building_of: Callable[[Proxy[Any]], bool] = cast(Any, Proxy)._Proxy__building.__get__
+_proxy_class: Any = Proxy
+_local_of: Callable[[Proxy[Any]], Any] = _proxy_class._local.__get__
+_core_of: Callable[[Proxy[Any]], _Core] = _proxy_class._Proxy__core.__get__
+_building_of: Callable[[Proxy[Any]], bool] = _proxy_class._Proxy__building.__get__
 _own_names: set[str] = set()
 # what a class statement adds by itself, whatever the version of Python
 _MADE_BY_CLASS = {*vars(_Local), *vars(_Handle), "__static_attributes__"}
-cast(Any, Proxy)._Proxy__declare(
+
+
+def _declare(cls: Any, names: Iterable[str]) -> None:
+    """Let names be a class's own."""
+    cls._Proxy__own = cls._Proxy__own | frozenset(names)
+    _own_names.update(cls._Proxy__own)
+
+
+_declare(
+    Proxy,
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
     _scope _local _pool_max_size _pool_kwargs
-    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __orig_class__""".split()  # noqa: SIM905
+    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __orig_class__""".split(),  # noqa: SIM905
 )
 
 
@@ -2555,13 +2573,14 @@ class _CachedProperty:
 
 def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
     if _is_building(self):
-        cast(Any, type(self))._Proxy__declare([name])
+        _declare(type(self), [name])
     Proxy.__setattr__(self, name, value)
 
 
 def _is_own(proxy: Proxy[Any], name: str) -> bool:
     """Whether a name is the proxy's own, not its object's."""
-    return name in cast(Any, type(proxy))._Proxy__own or _setter_of(proxy, name) != name
+    cls: Any = type(proxy)
+    return name in cls._Proxy__own or _setter_of(proxy, name) != name
 
 
 def _setter_of(proxy: Proxy[Any], name: str) -> str:
@@ -2628,13 +2647,11 @@ def _defines(cls: type, name: str) -> bool:
 def _absent(proxy: Proxy[Any], name: str) -> Any:
     """An attribute of an object which is not there yet: only real use draws one."""
     special = name.startswith("__") and name.endswith("__")
+    if name == "__call__":
+        return types.MethodType(_proxy_class.__call__, proxy)
     if special and _defines(type(proxy), name):
         return object.__getattribute__(proxy, name)
-    if (
-        special
-        or name.startswith(("_ipython_", "_is_coroutine", "_mock_", "_repr_"))
-        or name in _PROBES
-    ):
+    if special or name.startswith(("_ipython_", "_is_coroutine", "_mock_", "_repr_")) or name in _PROBES:
         seen = _core_of(proxy).seen if _is_set(proxy) else None
         if seen is None or not _defines(seen, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
@@ -2657,7 +2674,7 @@ def _unpickle_proxy(
         if proxy is None:
             proxy = cls.__new__(cls)
             Proxy.__init__(proxy, **parameters)
-            cast(Any, cls)._Proxy__declare(own)
+            _declare(cls, own)
             for name, value in own.items():
                 object.__setattr__(proxy, name, value)
             if _core_of(proxy).fun is not None:
@@ -2746,12 +2763,18 @@ def _any(operation: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _call(self: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
+class _Call(property):
+    """The method `__call__`: where Python binds it to a proxy, it finds the object itself, and calls that."""
+
+    def __call__(self, proxy: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
+        return _current(proxy)(*args, **kwargs)
+
+
+def _called(self: Proxy[Any]) -> Any:
     try:
-        obj = _local_of(self).obj
+        return _local_of(self).obj
     except AttributeError:
-        obj = _current(self)
-    return obj(*args, **kwargs) if kwargs else obj(*args)  # to merge an empty dict takes time, too
+        return _current(self)
 
 
 def _rounded(how: str) -> Callable[..., Any]:
@@ -2790,7 +2813,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__le__": _binary(operator.le),
     "__gt__": _binary(operator.gt),
     "__ge__": _binary(operator.ge),
-    "__call__": _call,
+    "__call__": _Call(_called),
     "__len__": _unary(len),
     "__getitem__": _binary(operator.getitem),
     "__setitem__": _any(operator.setitem),

@@ -180,13 +180,11 @@ def main() -> int:
     ):
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        with (
-            subprocess.Popen(
-                [chromium, *OPTIONS[:-1], f"--user-data-dir={profile}", OPTIONS[-1]],
-                stderr=subprocess.PIPE,
-                text=True,
-            ) as process
-        ):
+        with subprocess.Popen(
+            [chromium, *OPTIONS[:-1], f"--user-data-dir={profile}", OPTIONS[-1]],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
             assert process.stderr is not None
             try:
                 endpoint = next(

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn, run_python, wait_for
@@ -98,6 +98,40 @@ def test_import_is_light() -> None:
         """
     )
     assert (run.returncode, run.stdout.split(), run.stderr) == (0, ["1"], "")
+
+
+def test_import_is_fast() -> None:
+    """Importing imports nothing that takes long, not even `typing`; annotations can be evaluated even so."""
+    run = run_python(
+        """
+        import logging, threading, enum, sys
+        before = set(sys.modules)
+        import ProxyPatternPool as ppp
+        print(*sorted(set(sys.modules) - before))
+        import typing
+        for annotated in ppp.Pool.get, ppp.Pool.__init__, ppp.Proxy.__init__, ppp.Pool:
+            assert typing.get_type_hints(annotated)
+        """,
+        options=("-S",),
+    )
+    assert run.stderr == ""
+    assert set(run.stdout.split()) <= {"ProxyPatternPool", "__future__", "atexit", "contextlib", "operator"}
+
+
+def test_generic_classes() -> None:
+    """Both classes can be given a type, made with it, and inherited from with a type or a type variable."""
+    thing = TypeVar("thing")
+
+    class Pools(ppp.Pool[thing]): ...
+
+    class Proxies(ppp.Proxy[thing], Generic[thing]): ...
+
+    with ppp.Pool[str](str) as pool, Pools[str](str) as mine, ppp.Pool["str"](str) as late:
+        assert pool.get() == mine.get() == late.get() == "0"
+        assert (type(pool), type(mine)) == (ppp.Pool, Pools)
+    assert ppp.Proxy[int](1) + Proxies[int](1) == 2
+    assert get_args(ppp.Pool[str]) == (str,)
+    assert get_origin(Proxies[int]) is Proxies
 
 
 def test_import_alone(tmp_path: Path) -> None:

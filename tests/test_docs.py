@@ -427,7 +427,7 @@ def test_pool_methods_are_described() -> None:
 def test_proxy_methods_are_described() -> None:
     """The reference shows each method and property of a proxy, and no other."""
     assert set(members("Proxy")) == set(PROXY_METHODS)
-    own = {name for name, value in vars(ppp.Proxy).items() if isinstance(value, property)} | {"_local"}
+    own = {name for name, value in vars(ppp.Proxy).items() if type(value) is property} | {"_local"}
     assert set(rows(section("Proxy"))) == own | set(ppp.Proxy.Scope.__members__)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -409,6 +410,39 @@ def test_explicit_special_methods() -> None:
         assert proxy.__hash__() == hash(7)
         assert proxy.__str__() == "7"
         assert proxy.__int__() == 7
+
+
+def test_calls_in_every_spelling() -> None:
+    """A call means the object, whoever spells it how: by the class, by `super()`, by a name read before."""
+
+    class Louder(ppp.Proxy[Any]):
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs) + "!"
+
+    def greet(name: str, /, *, self: str = "Hello") -> str:
+        return f"{self} {name}"
+
+    proxy = ppp.Proxy[Any](greet)
+    assert proxy("you") == proxy.__call__("you") == ppp.Proxy.__call__(proxy, "you") == "Hello you"
+    assert proxy("you", self="Bye") == ppp.Proxy.__call__(proxy, "you", self="Bye") == "Bye you"
+    assert Louder(greet)("you", self="Bye") == "Bye you!"
+    assert str(inspect.signature(proxy)) == str(inspect.signature(greet))
+
+    made: list[int] = []
+
+    def make(number: int) -> Any:
+        made.append(number)
+        return greet
+
+    later = ppp.Proxy[Any](fun=make, max_size=None)
+    call = later.__call__
+    assert not made
+    assert call("you", self="Bye") == "Bye you"
+    assert made == [0]
+    with pytest.raises(ppp.ProxyUnset):
+        ppp.Proxy[Any]()()
+    with pytest.raises(TypeError, match="not callable"):
+        ppp.Proxy[Any](1)()
 
 
 def test_special_names_outside_the_table() -> None:
