@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     P = TypeVar("P", bound="Pool[Any]")
+    _ANY: Any = object()
 else:  # enough to evaluate the annotations
     Any = NoReturn = T = P = object
 
@@ -144,25 +145,9 @@ class _Use:
     """
 
     __dataclass_fields__ = _LazyFields()
-    __slots__ = (
-        "asked",
-        "back",
-        "excused",
-        "expires",
-        "fresh_until",
-        "got",
-        "heir",
-        "held",
-        "hook",
-        "key",
-        "newer",
-        "number",
-        "obj",
-        "older",
-        "overdue",
-        "place",
-        "turn",
-        "worn",
+    __slots__ = tuple(
+        """asked back excused expires fresh_until got heir held hook key newer number obj older overdue place
+        turn worn""".split()
     )
 
     def __init__(self, uses: int = 0, last_get: float = 0.0, last_ret: float = 0.0) -> None:
@@ -487,7 +472,7 @@ _REPORTED = tuple(
     """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
     max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
     nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts
-    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()  # noqa: SIM905
+    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()
 )
 
 
@@ -558,7 +543,7 @@ class Pool(Generic[T]):
         *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _doomed _fill_after _fun _gate
         _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _invalidate_on _key _label _lock
         _making _max_lifetime _max_waiting _next_number _objects _opener _parameters _reset _retter _sem
-        _spare_numbers _stats _strict _time _tracer _wake""".split(),  # noqa: SIM905
+        _spare_numbers _stats _strict _time _tracer _wake""".split(),
     )
 
     UseInfo = _Use
@@ -2473,42 +2458,11 @@ class Proxy(_Handle, Generic[T]):
 
         def __getattr__(self, name: str) -> Any: ...
 
-        __call__: Any
-        __enter__: Any
-        __aenter__: Any
-        __len__: Any
-        __iter__: Any
-        __next__: Any
-        __aiter__: Any
-        __anext__: Any
-        __getitem__: Any
-        __setitem__: Any
-        __delitem__: Any
-        __contains__: Any
-        __reversed__: Any
-        __int__: Any
-        __float__: Any
-        __index__: Any
-        __lt__: Any
-        __le__: Any
-        __gt__: Any
-        __ge__: Any
-        __add__: Any
-        __radd__: Any
-        __sub__: Any
-        __rsub__: Any
-        __mul__: Any
-        __rmul__: Any
-        __truediv__: Any
-        __rtruediv__: Any
-        __floordiv__: Any
-        __mod__: Any
-        __pow__: Any
-        __and__: Any
-        __or__: Any
-        __xor__: Any
-        __neg__: Any
-        __abs__: Any
+        __call__ = __enter__ = __aenter__ = __len__ = __iter__ = __next__ = __aiter__ = __anext__ = _ANY
+        __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = __neg__ = __abs__ = _ANY
+        __int__ = __float__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = _ANY
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _ANY
+        __floordiv__ = __mod__ = __pow__ = __xor__ = _ANY
 
 
 _proxy_class: Any = Proxy
@@ -2530,7 +2484,7 @@ _declare(
     Proxy,
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj _nobjs _pool _fun
     _scope _local _pool_max_size _pool_kwargs
-    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __orig_class__""".split(),  # noqa: SIM905
+    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __orig_class__""".split(),
 )
 
 
@@ -2635,7 +2589,7 @@ def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
 _PROBES = frozenset(
     """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist place_as
-    _spec_class _spec_asyncs _fields _partialmethod getdoc""".split()  # noqa: SIM905
+    _spec_class _spec_asyncs _fields _partialmethod getdoc""".split()
 )
 
 
@@ -2848,20 +2802,7 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__mro_entries__": _binary(_mro_entries),
     "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
-for _stem in (
-    "add",
-    "sub",
-    "mul",
-    "matmul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "lshift",
-    "rshift",
-    "and",
-    "or",
-    "xor",
-):
+for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
     _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))

@@ -41,7 +41,7 @@ SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
 SCHEMES = ["light", "dark"]
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync
---remote-debugging-port=0 about:blank""".split()  # noqa: SIM905
+--remote-debugging-port=0 about:blank""".split()
 PATIENCE = 30.0
 
 
