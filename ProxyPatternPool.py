@@ -297,17 +297,13 @@ class _Gate(threading.BoundedSemaphore):
         finally:
             if saved is not None:
                 lock._acquire_restore(saved)
-        with lock:
-            if waiter.gift is None:
-                self._waiters.remove(waiter)
-            return waiter.gift
+        self._leave(waiter)
+        return waiter.gift
 
     def _leave(self, waiter: _Waiter) -> None:
-        """Leave the queue after an interruption; a token that came meanwhile goes to the next."""
+        """Leave the queue, unless one's turn has come meanwhile."""
         with self._lock:
-            if waiter.blank.place is _TOKEN:
-                self._free(waiter.blank)
-            elif waiter.gift is None and waiter in self._waiters:
+            if waiter.gift is None and waiter in self._waiters:
                 self._waiters.remove(waiter)
 
     def _free(self, use: _Use | None) -> None:
@@ -1197,19 +1193,13 @@ class Pool(Generic[T]):
                 taken = self._obtain(timeout)
             if self._attended:
                 stamp = taken.turn
-                self._attend(taken)
-                tried_again = False
-                while taken.place is not _LENT or taken.turn != stamp:
-                    # somebody has ended the lending meanwhile
+                tries = 1
+                while not self._attend(taken, stamp):
                     use = taken = None
                     stamp = 0
-                    limit = self._timeout if timeout is None else timeout
-                    if tried_again and limit is not None and clock() - now >= limit:
-                        self._refuse(limit)
-                    tried_again = True
-                    taken = self._obtain(None if limit is None else limit - (clock() - now))
+                    taken = self._obtain_next(timeout, now, tries)
                     stamp = taken.turn
-                    self._attend(taken)
+                    tries += 1
             return taken
         except BaseException:
             if not leaving and lock._is_owned():
@@ -1320,11 +1310,22 @@ class Pool(Generic[T]):
         facts = f"{nheld} of {self._max_size} in use, {nwaiting} waiting"
         raise TimeOut(f"{self._label}: timeout after {timeout} s ({facts})")
 
-    def _attend(self, use: _Use) -> None:
-        """Do what goes with a lending: the account of who holds it, the getter."""
+    def _attend(self, use: _Use, stamp: int) -> bool:
+        """Do what goes with a lending, the account and the getter; whether these have not ended it."""
         if self._max_using_delay_warn > 0:
             use.asked = _caller()
         self._hook("getter", self._getter, use)
+        return use.place is _LENT and use.turn == stamp
+
+    def _obtain_next(self, timeout: float | None, begin: float, tries: int) -> _Use:
+        """Lend another object in what is left of the time; a second one even if nothing is."""
+        limit = self._timeout if timeout is None else timeout
+        if limit is None:
+            return self._obtain(None)
+        spent = self._time() - begin
+        if tries > 1 and spent >= limit:
+            self._refuse(limit)
+        return self._obtain(limit - spent)
 
     def _is_good(self, use: _Use) -> bool:
         """Whether an object in our hands may be lent, after a look at it where it has idled for long."""
@@ -1490,17 +1491,13 @@ class Pool(Generic[T]):
         """Ask the health hook about an object in our hands; one that raises says no."""
         with self._lock:
             self._nhealth += 1
-        try:
-            good = self._health is None or bool(self._health(use.obj))
-        except Exception as exc:
-            log.error("%s: exception in health: %s", self._label, exc, exc_info=True)
-            with self._lock:
-                self._hc_errors += 1
-            good = False
+        health = self._health
+        good = health is None or self._run("health", lambda obj: bool(health(obj)), use.obj, None)
         if not good:
             with self._lock:
+                self._hc_errors += good is None
                 self._bad_health += 1
-        return good
+        return bool(good)
 
     def _discard(self, use: _Use, stamp: int) -> None:
         """Give up what was interrupted in our hands: a token, a creation, or an object."""
@@ -1621,24 +1618,20 @@ class Pool(Generic[T]):
     def _hook(self, what: str, hook: Callable[[T], object] | None, use: _Use) -> bool:
         """Run a hook on an object; its failure is logged. Whether it ended well."""
         use.hook = what
-        if hook is None:
-            return True
+        return hook is None or self._run(what, hook, use.obj, _CLOSED) is not _CLOSED
+
+    def _run(self, what: str, hook: Callable[[T], Any], obj: T, failed: Any) -> Any:
+        """Run a hook on an object: what it gives, or `failed` where it raises, which is logged."""
         try:
-            hook(use.obj)
+            return hook(obj)
         except Exception as exc:
             log.error("%s: exception in %s: %s", self._label, what, exc, exc_info=True)
-            return False
-        return True
+            return failed
 
     def _trace(self, obj: T) -> str:
         """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
-        if self._tracer is None:
-            return f"{type(obj).__name__} at {id(obj):#x}"
-        try:
-            return self._tracer(obj)
-        except Exception as exc:
-            log.error("%s: exception in tracer: %s", self._label, exc, exc_info=True)
-            return f"{type(obj).__name__} at {id(obj):#x}"
+        text = f"{type(obj).__name__} at {id(obj):#x}"
+        return text if self._tracer is None else self._run("tracer", self._tracer, obj, text)
 
     def _unexpected(self, obj: T) -> None:
         if not self._shutdown:

@@ -269,6 +269,24 @@ def test_waiter_interrupted_at_each_point(make_pool: MakePool, factory: Factory,
     assert number > 10
 
 
+def test_ended_lending_runs_no_finalizer(make_pool: MakePool) -> None:
+    """A `with` block leaves nothing to do to a finalizer, in which an interrupt would be lost."""
+    pool = make_pool(max_size=1)
+    entered: list[str] = []
+
+    def profile(frame: FrameType, event: str, arg: object) -> None:
+        if event == "call":
+            entered.append(frame.f_code.co_name)
+
+    sys.setprofile(profile)
+    try:
+        lend(pool)
+    finally:
+        sys.setprofile(None)
+    assert "__exit__" in entered
+    assert "__del__" not in entered
+
+
 def test_waiter_for_a_token_gets_that_of_an_object(
     make_pool: MakePool, factory: Factory, spawn: Spawn
 ) -> None:

@@ -1,0 +1,1171 @@
+"""Take one mechanism of the pool out at a time, and see a test fail.
+
+Each mutant changes a few words of one function; what that guards, and a test that sees it missing, stand
+beside it. `make mutants` runs them all, two at a time, each in a copy of the project; `--find` looks for a
+test that fails among those of the pool, for mutants that are new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE = ROOT / "ProxyPatternPool.py"
+
+SUITE = """guards second_review pool concurrency lifecycle housekeeping races edges hooks features interrupts
+fork exit regressions outage scale proxy proxy_scopes proxy_unset proxy_pickle proxy_objects proxy_forwarding
+model stress contract""".split()
+"""The tests in which `--find` looks, in that order."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of the module, what it takes away, and a test that fails then."""
+
+    where: str
+    guards: str
+    test: str
+    old: str
+    new: str
+
+    def apply(self, source: str) -> str:
+        """Return the module's text without the mechanism."""
+        start, end = place(source, self.where)
+        part = source[start:end]
+        old, new = (
+            self.old.removeprefix("\n"),
+            self.new.removeprefix("\n"),
+        )  # blocks begin on a line of their own
+        found = part.count(old)
+        if found != 1:
+            raise ValueError(f"{self.where}: {found} times in it: {old!r}")
+        mutated = source[:start] + part.replace(old, new) + source[end:]
+        compile(mutated, str(MODULE), "exec")
+        return mutated
+
+
+def place(source: str, where: str) -> tuple[int, int]:
+    """Return where a function or class begins and ends in the text."""
+    body: list[ast.stmt] = ast.parse(source).body
+    node: ast.stmt | None = None
+    for name in where.split("."):
+        (node,) = (each for each in body if getattr(each, "name", None) == name)
+        body = node.body  # type: ignore[attr-defined]
+    assert node is not None
+    lines = source.splitlines(keepends=True)
+    return len("".join(lines[: node.lineno - 1])), len("".join(lines[: node.end_lineno]))
+
+
+def copy(folder: Path) -> None:
+    """Copy what tests need into a folder."""
+    for name in ("tests", "docs"):
+        shutil.copytree(
+            ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "site")
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE", "Makefile"):
+        shutil.copy(ROOT / name, folder)
+
+
+def run(folder: Path, tests: list[str], seconds: float) -> tuple[str, str]:
+    """Run tests in a folder until one fails: which one did, and the end of what pytest said."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+    command += ["-p", "no:xdist", "-o", "timeout=20", *tests]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return "(no end)", ""
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    if found:
+        return found[1], done.stdout
+    stuck = re.findall(r"in (test_\w+)$", done.stdout + done.stderr, re.MULTILINE)
+    if done.returncode and stuck:
+        return f"(stuck) {stuck[-1]}", done.stdout
+    return f"(status {done.returncode})" if done.returncode else "", done.stdout
+
+
+def main() -> int:
+    """Run the mutants whose text has a word of the command line in it, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--find", action="store_true", help="look for a test that fails, in the order of the suite"
+    )
+    parser.add_argument("--new", action="store_true", help="only mutants that have no test yet")
+    parser.add_argument("words", nargs="*", help="mutants with one of these words in them")
+    options = parser.parse_args()
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if not (options.new and mutant.test)
+        and (not options.words or any(word in repr(mutant) for word in options.words))
+    ]
+    folders: dict[int, Path] = {}
+    lock = threading.Lock()
+    survivors: list[Mutant] = []
+    source = MODULE.read_text()
+
+    def work(mutant: Mutant) -> None:
+        with lock:
+            folder = folders.setdefault(threading.get_ident(), Path(parent, str(len(folders))))
+        if not folder.exists():
+            folder.mkdir()
+            copy(folder)
+        (folder / MODULE.name).write_text(mutant.apply(source))
+        tests = [mutant.test]
+        if options.find or not mutant.test:
+            tests = [f"tests/test_{name}.py" for name in SUITE]
+        failed, _ = run(folder, tests, 400)
+        with lock:
+            print(f"{failed or 'SURVIVES'}\t{mutant.where}\t{mutant.guards}", flush=True)
+            if not failed:
+                survivors.append(mutant)
+
+    with tempfile.TemporaryDirectory() as parent, ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, chosen))
+    print(f"{len(chosen)} mutants, {len(survivors)} survive")
+    return 1 if survivors else 0
+
+
+# fmt: off
+MUTANTS: list[Mutant] = [
+    Mutant("_Gate._wait", "who has timed out leaves the queue",
+           "",
+           """
+        self._leave(waiter)
+""",
+           ""),
+    Mutant("_Gate._wait", "a holder of the lock lets go of it while he waits",
+           "",
+           "lock._release_save() if lock._is_owned() else None", "None"),
+    Mutant("_Gate._leave", "an interrupted waiter leaves the queue",
+           "",
+           """
+            if waiter.gift is None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+""",
+           """
+            pass
+"""),
+    Mutant("_Gate._leave", "who leaves takes what came meanwhile",
+           "",
+           "waiter.gift is None and ", ""),
+    Mutant("_Gate._free", "tokens go to the oldest waiter",
+           "",
+           """
+waiter = self._waiters[0]
+            del self._waiters[0]""",
+           """
+waiter = self._waiters[-1]
+            del self._waiters[-1]"""),
+    Mutant("_Gate._free", "a token is handed over, not doubled",
+           "",
+           """
+            self._value -= 1
+            waiter.gift""",
+           "            waiter.gift"),
+    Mutant("_Gate.acquire", "tokens taken by name are counted under the lock",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("_Gate.release", "tokens given back twice are refused",
+           "",
+           "if self._value >= self._initial_value:", "if False:"),
+    Mutant("_Lending.__enter__", "one lending at a time for each obj()",
+           "",
+           "if self.use is not None:", "if False:"),
+    Mutant("_Lending.__exit__", "an invalidated lending is not returned besides",
+           "",
+           "if use.excused != self.stamp:", "if True:"),
+    Mutant("_Lending.__exit__", "invalidate_on destroys",
+           "",
+           "issubclass(kind, self.pool._invalidate_on)", "False"),
+    Mutant("_Lending.__exit__", "a lending that has ended runs no finalizer",
+           "",
+           """
+lease.__class__ = (
+            _Lending""",
+           """
+lease.__class__ = (
+            type(lease)"""),
+    Mutant("_Lending.end", "a forgotten lending is given back",
+           "",
+           """
+            self.pool._give_back(use, self.stamp)
+""",
+           ""),
+    Mutant("_Lease.__del__", "an interrupted exit returns the object",
+           "",
+           "if lent and os.getpid() == _registry.process:", "if False:"),
+    Mutant("_Lease.__del__", "leases of the parent are not ended in the child",
+           "",
+           " and os.getpid() == _registry.process", ""),
+    Mutant("_insist", "cleaning up goes on when interrupted again",
+           "",
+           "range(100)", "range(1)"),
+    Mutant("Pool.__init__", "an interrupted constructor leaves nothing open",
+           "",
+           """
+            _insist(self.shutdown)
+""",
+           ""),
+    Mutant("Pool.ret", "an interrupted return is done all the same",
+           "",
+           """
+            _insist(self._give_back_late, obj, use, stamp)
+""",
+           ""),
+    Mutant("Pool.drain", "what is being made is drained, too",
+           "",
+           "[*self._objects.values(), *self._making.values()]", "[*self._objects.values()]"),
+    Mutant("Pool.drain", "what is lent is drained when it returns",
+           "",
+           """
+            self._strict = True
+""",
+           ""),
+    Mutant("Pool.resize", "waiters are served by a pool that grows",
+           "",
+           """
+            while gate._value > 0 and gate._waiters:
+                gate._free(None)
+""",
+           ""),
+    Mutant("Pool.resize", "a surplus goes as it returns",
+           "",
+           """
+            self._strict = True
+""",
+           ""),
+    Mutant("Pool.stats", "stats() reads under the lock",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("Pool.shutdown", "the housekeeper may shut its pool down",
+           "",
+           """
+        if housekeeper is threading.current_thread():
+            return
+""",
+           ""),
+    Mutant("Pool.shutdown", "several threads wait for what is lent",
+           "",
+           """
+                self._all_back.ring()  # for another who waits
+""",
+           ""),
+    Mutant("Pool.shutdown", "a grace with nothing lent does not wait",
+           "",
+           """
+                with self._lock:
+                    if self._nobjs == 0:
+                        self._all_back.ring()
+""",
+           ""),
+    Mutant("Pool.shutdown", "a shutdown closes what was left behind",
+           "",
+           """
+            self._sweep()
+""",
+           ""),
+    Mutant("Pool.shutdown", "a shutdown closes what is lent",
+           "",
+           "lent = self._evict(lambda use: use.place is _LENT)", "lent = 0"),
+    Mutant("Pool.__del__", "an abandoned pool closes its objects",
+           "",
+           """
+        _insist(self._end)
+""",
+           ""),
+    Mutant("Pool._added", "a failed creation by name gives its token back",
+           "",
+           """
+            _insist(self._discard, use, use.turn)
+""",
+           ""),
+    Mutant("Pool._check_holders", "only the late lending is killed, not the next one",
+           "",
+           "lambda use: use.place is _LENT and use.turn == doomed[use]", "lambda use: use.place is _LENT"),
+    Mutant("Pool._check_holders", "only the late lending is warned about",
+           "",
+           "use.place is _LENT and use.turn == uses and not use.overdue", "not use.overdue"),
+    Mutant("Pool._check_holders", "a late lending is warned about once",
+           "",
+           " and not use.overdue", ""),
+    Mutant("Pool._recycle", "recycling leaves min_size",
+           "",
+           """
+                    and self._nlive() > self._min_size
+""",
+           ""),
+    Mutant("Pool._recycle", "those idle for longest go first",
+           "",
+           "oldest_first=True", "oldest_first=False"),
+    Mutant("Pool._health_check", "what is examined is lent to nobody meanwhile",
+           "",
+           "or not self._hold(use)", ""),
+    Mutant("Pool._health_check", "what is refused is destroyed",
+           "",
+           """
+                    self._discard(use, use.turn)
+""",
+           """
+                    self._unhold(use)
+"""),
+    Mutant("Pool._health_check", "an interrupted examination gives the object up",
+           "",
+           """
+                _insist(self._discard, use, use.turn)
+""",
+           ""),
+    Mutant("Pool._fill", "a failed filling gives its token back",
+           "",
+           """
+                _insist(self._discard, use, 0)
+""",
+           ""),
+    Mutant("Pool._fill", "what is being made counts",
+           "",
+           "self._nlive() + len(self._making) >= self._min_size", "self._nlive() >= self._min_size"),
+    Mutant("Pool._fill", "while the server is down, returns do not ask it again",
+           "",
+           """
+                self._fill_after = self._time() + max(1.0, self._delay)
+""",
+           ""),
+    Mutant("Pool._refill", "while the server is down, returns do not ask it again",
+           "",
+           " or self._time() < self._fill_after", ""),
+    Mutant("Pool._refill", "a return does not wait for a creation",
+           "",
+           """
+            self._wake.ring()
+""",
+           """
+            self._fill()
+"""),
+    Mutant("Pool._start_housekeeper", "one housekeeper, and none after a shutdown",
+           "",
+           """
+            if self._housekeeper is not None or self._shutdown:
+                return
+""",
+           ""),
+    Mutant("Pool._start_housekeeper", "an interrupted start of a thread leaves no ghost",
+           "",
+           """
+            _thread.start_new_thread(_start, (thread, started))
+            started.wait(_INFINITY)
+""",
+           """
+            thread.start()
+"""),
+    Mutant("Pool._start_housekeeper", "a pool works where no thread can start",
+           "",
+           "except RuntimeError as exc:", "except ZeroDivisionError as exc:"),
+    Mutant("Pool._checkout", "get takes under the lock",
+           "",
+           "self._time, self._lock, self._idle, self._gate",
+           "self._time, threading.RLock(), self._idle, self._gate"),
+    Mutant("Pool._checkout", "get needs a token",
+           "",
+           " and gate._value > 0:", ":"),
+    Mutant("Pool._checkout", "what has expired, or idled for long, is examined",
+           "",
+           "now < use.fresh_until", "True"),
+    Mutant("Pool._checkout", "an interrupted get gives the object up",
+           "",
+           """
+                _insist(self._discard, taken, stamp or taken.turn)
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._checkout", "an interrupted get lets go of the lock",
+           "",
+           """
+            if not leaving and lock._is_owned():
+                lock.release()
+""",
+           ""),
+    Mutant("Pool._checkout", "an interrupted get does not let go of an outer lock",
+           "",
+           "if not leaving and lock._is_owned()", "if lock._is_owned()"),
+    Mutant("Pool._checkout", "what a getter gave back is not lent",
+           "",
+           "while not self._attend(taken, stamp):", "while self._attend(taken, stamp) and False:"),
+    Mutant("Pool._obtain_next", "a getter that gives everything back makes no endless get",
+           "",
+           "if tries > 1 and spent >= limit:", "if False:"),
+    Mutant("Pool._obtain", "an interrupted waiter leaves, and passes on what it got",
+           "",
+           """
+                _insist(self._unwait, waiter)
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._obtain", "an interrupted creation or examination gives the object up",
+           "",
+           """
+                use.heir = None
+                _insist(self._discard, use, use.turn)
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._obtain", "an interrupted second try gives its token back",
+           "",
+           """
+            _insist(self._discard, blank, 0)
+""",
+           ""),
+    Mutant("Pool._obtain", "who examines keeps his turn for the next object",
+           "",
+           """
+                        use.heir = blank
+""",
+           ""),
+    Mutant("Pool._obtain", "a turn of no use is given up",
+           "",
+           """
+                        if use is None:
+                            self._forget(blank)
+""",
+           ""),
+    Mutant("Pool._obtain", "an object still being made at a shutdown is closed",
+           "",
+           "                self._close(use)  # somebody has shut down",
+           "                pass  # somebody has shut down"),
+    Mutant("Pool._may_wait", "nobody waits for a pool that was shut down",
+           "",
+           "return not self._shutdown and (", "return ("),
+    Mutant("Pool._may_wait", "max_waiting",
+           "",
+           "if 0 < self._max_waiting <= nwaiting and not self._shutdown:", "if False:"),
+    Mutant("Pool._await", "a token of no use is given up",
+           "",
+           """
+                if waiter.gift is None:
+                    self._forget(waiter.blank)
+""",
+           ""),
+    Mutant("Pool._await", "waiters are woken by a shutdown",
+           "",
+           "if not in_time or waiter.gift is _CLOSED:", "if not in_time:"),
+    Mutant("Pool._unwait", "what an interrupted waiter got is given up",
+           "",
+           """
+            self._discard(waiter.gift, waiter.gift.turn)
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._refuse", "daemon threads are quiet at the interpreter's end",
+           "",
+           "_Bell().wait(1.0)", "pass"),
+    Mutant("Pool._is_good", "what has expired while idle is not lent",
+           "",
+           "expired = now >= use.expires", "expired = False"),
+    Mutant("Pool._is_good", "check_after_idle",
+           "",
+           "return not expired and self._examine(use)", "return not expired"),
+    Mutant("Pool._make", "no interruption parts the pool from a new object",
+           "",
+           "box.extend(map(self._fun, (use.number,)))", "box.append(self._fun(use.number))"),
+    Mutant("Pool._make", "an object returned twice by fun is not closed twice",
+           "",
+           """
+            use.obj = None  # it is not for us to close it
+""",
+           ""),
+    Mutant("Pool._make", "what is made ahead during a shutdown is closed",
+           "",
+           """
+        if not lend and use.place is _DOOMED:
+            self._close(use)
+""",
+           ""),
+    Mutant("Pool._make", "in a child, the housekeeper starts with the first object",
+           "",
+           """
+        self._start_housekeeper()
+""",
+           ""),
+    Mutant("Pool._make", "a fun that raises StopIteration",
+           "",
+           """
+        if not box:
+""",
+           """
+        if False:
+"""),
+    Mutant("Pool._checkin", "ret gives back under the lock",
+           "",
+           "clock, lock = self._time, self._lock", "clock, lock = self._time, threading.RLock()"),
+    Mutant("Pool._checkin", "an end of a lending does not end the next one",
+           "",
+           "if use.place is _LENT and use.turn == stamp:", "if use.place is _LENT:"),
+    Mutant("Pool._checkin", "an interrupted return is done all the same",
+           "",
+           """
+            if not done:
+                _insist(self._give_back, use, stamp)
+""",
+           ""),
+    Mutant("Pool._checkin", "an interrupted return lets go of the lock",
+           "",
+           """
+            if not leaving and lock._is_owned():
+                lock.release()
+""",
+           ""),
+    Mutant("Pool._checkin", "an interrupted return does not let go of an outer lock",
+           "",
+           "if not leaving and lock._is_owned()", "if lock._is_owned()"),
+    Mutant("Pool._checkin", "what is worn out is closed on return",
+           "",
+           """
+                if lent:
+                    self._close(use)
+                elif""",
+           """
+                if lent:
+                    pass
+                elif"""),
+    Mutant("Pool._give_back", "two returns at once: one has the object",
+           "",
+           """
+            with self._lock:
+                if use.place is _LENT and use.turn == stamp:
+                    use.place = _HELD
+""",
+           """
+            with threading.RLock():
+                if use.place is _LENT and use.turn == stamp:
+                    use.place = _HELD
+"""),
+    Mutant("Pool._give_back", "a retter runs once, on an object that nobody else has",
+           "",
+           """
+                    use.place = _HELD
+""",
+           ""),
+    Mutant("Pool._give_back", "an interrupted retter gives the object up",
+           "",
+           """
+                _insist(self._discard, use, stamp)
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._give_back", "a failed reset destroys",
+           "",
+           """
+                    if good:
+""",
+           """
+                    if True:
+"""),
+    Mutant("Pool._give_back", "what is doomed on return is closed",
+           "",
+           """
+            if use.place is _DOOMED and use.turn == stamp:
+                self._close(use)
+                claimed = True
+""",
+           ""),
+    Mutant("Pool._invalidate", "an invalidation does not end the next lending",
+           "",
+           "lent = use.place is _LENT and use.turn == stamp", "lent = use.place is _LENT"),
+    Mutant("Pool._invalidate", "an interrupted invalidation destroys all the same",
+           "",
+           """
+            _insist(self._discard, use, stamp)
+""",
+           ""),
+    Mutant("Pool._invalidate", "an invalidated lending is not returned besides",
+           "",
+           """
+                    use.excused = stamp
+""",
+           ""),
+    Mutant("Pool._hold", "an examination needs a token",
+           "",
+           " and self._gate._value > 0", ""),
+    Mutant("Pool._hold", "an examination takes a token",
+           "",
+           """
+                    self._gate._value -= 1
+""",
+           ""),
+    Mutant("Pool._hold", "an object is examined or lent, not both",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("Pool._hold", "an interrupted examination gives the object up",
+           "",
+           """
+            if held:
+                _insist(self._discard, use, use.turn)
+""",
+           ""),
+    Mutant("Pool._unhold", "what is doomed during its examination is closed",
+           "",
+           """
+        if use.place is _DOOMED:
+            self._close(use)
+""",
+           ""),
+    Mutant("Pool._unhold", "what was closed during its examination does not come back",
+           "",
+           """
+            if use.place is _HELD:
+""",
+           """
+            if True:
+"""),
+    Mutant("Pool._examine", "a health hook that raises says no",
+           "",
+           "use.obj, None)", "use.obj, True)"),
+    Mutant("Pool._discard", "an object whose creation was interrupted at its end is closed",
+           "",
+           """
+            if use.place is _MAKING and use.obj:
+                self._admit(use, id(use.obj[0]), 0.0, 0.0, 0.0)
+""",
+           ""),
+    Mutant("Pool._discard", "giving up a lending does not end the next one",
+           "",
+           "use.turn == stamp and use.place in _USING", "use.place in _USING"),
+    Mutant("Pool._discard", "what is given up is closed",
+           "",
+           """
+        self._close(use)
+""",
+           ""),
+    Mutant("Pool._evict", "who is destroyed is decided under the lock",
+           "",
+           "met = condition(use)", "met = True"),
+    Mutant("Pool._evict", "an interrupted eviction closes what it has doomed",
+           "",
+           """
+                _insist(self._close, use)
+""",
+           ""),
+    Mutant("Pool._evict", "an interrupted eviction goes on with the rest",
+           "",
+           """
+                interruption = exc
+""",
+           """
+                raise
+"""),
+    Mutant("Pool._close", "each object is closed once",
+           "",
+           "if use.place is _DOOMED:", "if use.place in (_DOOMED, _CLOSING):"),
+    Mutant("Pool._close", "two threads that would close it: one does",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("Pool._close", "an interrupted closer gives the token back",
+           "",
+           """
+                _insist(self._strike, use)
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._close", "who is interrupted before the closer leaves it to the next",
+           "",
+           """
+                use.place = _DOOMED
+""",
+           """
+                pass
+"""),
+    Mutant("Pool._close", "a token goes back when the closer has ended",
+           "",
+           """
+                self._hook("closer", self._closer, use)
+                self._strike(use)
+""",
+           """
+                self._strike(use)
+                self._hook("closer", self._closer, use)
+"""),
+    Mutant("Pool._strike", "the last return ends the grace of a shutdown",
+           "",
+           """
+            self._all_back.ring()
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._strike", "what is closed is struck off under the lock",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("Pool._end", "waiters are woken by a shutdown",
+           "",
+           """
+            self._dismiss()
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._end", "the housekeeper is woken by a shutdown",
+           "",
+           """
+        self._wake.ring()
+""",
+           ""),
+    Mutant("Pool._end", "what returns after a shutdown is closed",
+           "",
+           "self._shutdown = self._strict = True", "self._shutdown = True"),
+    Mutant("Pool._end", "a shutdown closes what is idle",
+           "",
+           """
+        self._evict(lambda use: use.place is _IDLE)
+""",
+           ""),
+    Mutant("Pool._end", "nothing is made after a shutdown",
+           "",
+           """
+            self._min_size = 0
+""",
+           ""),
+    Mutant("Pool._end", "at the interpreter's end, waiters are told last",
+           "",
+           "if not _registry.ending:", "if True:"),
+    Mutant("Pool._dismiss", "waiters are served or dismissed, not both",
+           "",
+           "with self._lock:", "with threading.RLock():"),
+    Mutant("Pool._forked", "the parent's objects are not closed in the child",
+           "",
+           """
+            use.place = _GONE
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._forked", "the parent's objects are not dropped in the child",
+           "",
+           """
+        _registry.inherited.append(records)
+""",
+           ""),
+    Mutant("Pool._forked", "a pool that was shut down is so in the child",
+           "",
+           """
+        self._shutdown = shutdown
+""",
+           ""),
+    Mutant("Pool._run", "a failing hook changes nothing else",
+           "",
+           "except Exception as exc:", "except ZeroDivisionError as exc:"),
+    Mutant("Pool._describe", "stats() answers whatever a hook does",
+           "",
+           "except Exception as exc:", "except ZeroDivisionError as exc:"),
+    Mutant("Pool._take", "what is under examination is not lent",
+           "",
+           """
+        while use.place is _HELD:  # under examination
+            use = use.older
+""",
+           ""),
+    Mutant("Pool._take", "nothing is lent after a shutdown",
+           "",
+           """
+        if self._shutdown:
+            return None
+""",
+           ""),
+    Mutant("Pool._take", "get takes a token",
+           "",
+           """
+            self._gate._value -= 1
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._reserve", "never more than max_size alive",
+           "",
+           "full = self._nobjs + len(self._making) >= gate._initial_value", "full = False"),
+    Mutant("Pool._reserve", "nothing is made after a shutdown",
+           "",
+           "if self._shutdown or full or", "if full or"),
+    Mutant("Pool._reserve", "a creation needs a token",
+           "",
+           "(gate._value <= 0 and not has_token)", "False"),
+    Mutant("Pool._reserve", "creation numbers are unique",
+           "",
+           """
+            del self._spare_numbers[number]
+""",
+           ""),
+    Mutant("Pool._admit", "an object that the pool has already is refused",
+           "",
+           " or key in self._objects", ""),
+    Mutant("Pool._admit", "what was being made at a drain goes",
+           "",
+           "if expires < use.expires:", "if True:"),
+    Mutant("Pool._lend", "an object still being made at a shutdown is not lent",
+           "",
+           """
+        if self._shutdown:
+            self._doom(use)
+        elif use.place is _HELD:""",
+           "        if use.place is _HELD:"),
+    Mutant("Pool._lend", "what everything was closed with is not lent",
+           "",
+           "elif use.place is _HELD:", "else:"),
+    Mutant("Pool._shelve", "what was closed meanwhile does not come back",
+           "",
+           """
+        elif use.place is not _HELD:  # somebody has closed everything meanwhile
+            return
+""",
+           ""),
+    Mutant("Pool._shelve", "objects go to the oldest waiter",
+           "",
+           """
+waiter = gate._waiters[0]
+            del gate._waiters[0]""",
+           """
+waiter = gate._waiters[-1]
+            del gate._waiters[-1]"""),
+    Mutant("Pool._shelve", "a waiter examines what it gets, where that is asked for",
+           "",
+           "if now < use.fresh_until:", "if True:"),
+    Mutant("Pool._shelve", "the most recently used is lent first",
+           "",
+           """
+                use.newer = root = self._idle
+                use.older = older = root.older
+                older.newer = root.older = use
+""",
+           """
+                use.older = root = self._idle
+                use.newer = newer = root.newer
+                newer.older = root.newer = use
+"""),
+    Mutant("Pool._shelve", "what goes from an examination to a waiter leaves the idle ones",
+           "",
+           """
+        if gate._waiters:
+            if use.newer is not None:
+                use.newer.older, use.older.newer = use.older, use.newer
+                use.older = use.newer = None
+""",
+           """
+        if gate._waiters:
+"""),
+    Mutant("Pool._shelve", "ret gives the token back",
+           "",
+           """
+            gate._value += 1
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._shelve", "an examination is no use",
+           "",
+           """
+elif use.newer is None:  # else it was only examined, and keeps its rank
+            use.back = now""",
+           """
+else:
+            use.back = now"""),
+    Mutant("Pool._condemn", "what returns after a shutdown is closed",
+           "",
+           "        if self._shutdown or", "        if"),
+    Mutant("Pool._condemn", "a surplus goes as it returns",
+           "",
+           "self._nobjs - len(self._doomed) + len(self._making) > limit", "False"),
+    Mutant("Pool._condemn", "what is too old goes when it returns",
+           "",
+           "elif now >= use.expires:", "elif False:"),
+    Mutant("Pool._condemn", "max_use",
+           "",
+           "elif 0 < self._max_use <= use.uses:", "elif False:"),
+    Mutant("Pool._doom", "what is being closed holds a token",
+           "",
+           """
+            self._gate._value -= 1
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._doom", "what is closed is not closed again",
+           "",
+           """
+        elif use.place not in _USING:
+            return
+""",
+           ""),
+    Mutant("Pool._doom", "what is destroyed leaves the idle ones",
+           "",
+           """
+        if use.newer is not None:
+            use.newer.older, use.older.newer = use.older, use.newer
+            use.older = use.newer = None
+""",
+           ""),
+    Mutant("Pool._forget", "a failed creation number is used again",
+           "",
+           """
+            self._spare_numbers[use.number] = None
+""",
+           ""),
+    Mutant("Pool._forget", "a token goes on when its object is gone",
+           "",
+           """
+            self._gate._free(use)
+""",
+           """
+            pass
+"""),
+    Mutant("_keep_house", "the housekeeper holds its pool weakly",
+           "",
+           """
+        del pool
+""",
+           ""),
+    Mutant("_keep_house", "no failure ends the housekeeper",
+           "",
+           "except BaseException as exc:", "except ZeroDivisionError as exc:"),
+    Mutant("_keep_house", "all who keep house end",
+           "",
+           """
+            wake.ring()  # for another who keeps house, or will
+""",
+           ""),
+    Mutant("_keep_house", "the housekeeper ends with its pool",
+           "",
+           "if pool is None or pool._shutdown:", "if pool is None:"),
+    Mutant("_keep_house", "a housekeeper that is woken only fills",
+           "",
+           """
+            if woken:
+                pool._fill()
+            else:""",
+           "            if True:"),
+    Mutant("_Registry.number", "numbers of pools are unique",
+           "",
+           "with self.lock:", "with threading.RLock():"),
+    Mutant("_Registry.after_fork", "pools begin anew in a child",
+           "",
+           """
+        for pool in list(self.pools.values()):
+            pool._forked()
+""",
+           ""),
+    Mutant("_Registry.after_fork", "proxies begin anew in a child",
+           "",
+           """
+        for proxy in list(self.proxies.values()):
+            _core_of(proxy).forked(proxy)
+""",
+           ""),
+    Mutant("_Registry.after_fork", "leases work in a child",
+           "",
+           """
+        self.process = os.getpid()
+""",
+           ""),
+    Mutant("_Registry.at_exit", "the interpreter ends quietly whatever a closer does",
+           "",
+           "except BaseException as exc:", "except ZeroDivisionError as exc:"),
+    Mutant("_Registry.at_exit", "waiters are told at the interpreter's end",
+           "",
+           """
+        for pool in list(self.pools.values()):
+            pool._dismiss()
+""",
+           ""),
+    Mutant("_Registry.at_exit", "the parent's objects are never dropped in the child",
+           "",
+           "ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.inherited))", "pass"),
+    Mutant("_Registry.at_exit", "daemon threads are quiet at the interpreter's end",
+           "",
+           """
+        self.ending = True
+""",
+           ""),
+    Mutant("_unpickle_pool", "a pickled pool arrives once",
+           "",
+           "with _registry.lock:", "with threading.RLock():"),
+    Mutant("_unpickle_pool", "a pickled pool that was shut down arrives anew",
+           "",
+           " or pool._shutdown", ""),
+    Mutant("Pool", "time is monotonic",
+           "",
+           "_clock: Callable[[], float] = time.monotonic", "_clock: Callable[[], float] = time.time"),
+    Mutant("_Objects.__contains__", "objects are known by identity",
+           "",
+           "self._pool._objects.get(id(obj))", "{u.obj: u for u in self._pool._objects.values()}.get(obj)"),
+    Mutant("_Core.draw", "a proxy makes one pool, whoever comes first",
+           "",
+           "with self.lock:", "with threading.RLock():"),
+    Mutant("_Core.draw", "a proxy makes one pool, a signal handler's first",
+           "",
+           """
+                    if self.pool is None:  # else a signal handler was faster
+                        self.pool = fresh
+""",
+           """
+                    self.pool = fresh
+"""),
+    Mutant("_Core.draw", "a fun that raises AttributeError does not look like a missing attribute",
+           "",
+           "        except AttributeError as exc:", "        except ZeroDivisionError as exc:"),
+    Mutant("_Core.draw", "a proxy's pool is filled",
+           "",
+           """
+            if pool is fresh and pool is not None:
+                pool._work_ahead()
+""",
+           ""),
+    Mutant("_Core.make_shared", "an object that needs itself to be made",
+           "",
+           """
+        if self.making:
+""",
+           """
+        if False:
+"""),
+    Mutant("_Core.make_shared", "a failed shared object is tried again",
+           "",
+           """
+            self.making = False
+""",
+           """
+            pass
+"""),
+    Mutant("_Core.borrow", "an interrupted draw gives the object back",
+           "",
+           """
+            _insist(lending.end)
+""",
+           ""),
+    Mutant("_Core.borrow", "an interrupted draw leaves no object behind",
+           "",
+           """
+            with contextlib.suppress(AttributeError):
+                del local.obj
+""",
+           ""),
+    Mutant("_Core.borrow", "reclaim",
+           "",
+           "_Lease if self.reclaim else _Lending", "_Lending"),
+    Mutant("_Core.make", "numbers are unique without a pool",
+           "",
+           """
+        with self.lock:
+            spare_numbers""",
+           """
+        with threading.RLock():
+            spare_numbers"""),
+    Mutant("_Core.make", "a failed number is used again without a pool",
+           "",
+           """
+            spare_numbers.append(number)
+""",
+           ""),
+    Mutant("_Core.forked", "a proxy's objects are not used in the child",
+           "",
+           """
+            object.__setattr__(proxy, "_local", _new_local(self.scope))
+""",
+           ""),
+    Mutant("_Core.forked", "a proxy's objects are not dropped in the child",
+           "",
+           """
+            _registry.inherited.append(_local_of(proxy))
+""",
+           ""),
+    Mutant("_Core.forked", "a proxy's lock is free in the child",
+           "",
+           """
+        self.lock = threading.RLock()
+""",
+           ""),
+    Mutant("Proxy._set", "setting anew shuts the old pool down",
+           "",
+           """
+            pool.shutdown()
+""",
+           """
+            pass
+"""),
+    Mutant("Proxy._obj", "only the outermost block returns",
+           "",
+           """
+                lending.depth += 1
+""",
+           """
+                lending.depth = 1
+"""),
+    Mutant("Proxy._obj", "a block gives back what was drawn in it",
+           "",
+           ' or getattr(local, "lending", None) is not lending', ""),
+    Mutant("_end_lending", "an object is not current any more whatever fails",
+           "",
+           """
+        with contextlib.suppress(AttributeError):
+            del local.obj
+        how(lending)
+""",
+           """
+        how(lending)
+        with contextlib.suppress(AttributeError):
+            del local.obj
+"""),
+    Mutant("_end_lending", "an interrupted _ret_obj returns all the same",
+           "",
+           """
+        _insist(lending.end)
+""",
+           ""),
+    Mutant("_end_lending", "two contexts that give back the same object",
+           "",
+           """
+        except AttributeError:  # another context is about to end it
+            return
+""",
+           """
+        except ZeroDivisionError:
+            return
+"""),
+    Mutant("_ContextLocal.__setattr__", "what is drawn gets a cell of its own",
+           "",
+           'name == "lending" or ', ""),
+    Mutant("_link_greenlet", "reclaim in eventlet",
+           "",
+           """
+        link(lambda _: proxy._ret_obj())
+""",
+           """
+        pass
+"""),
+    Mutant("_absent", "looking draws nothing",
+           "",
+           '            raise ProxyUnset(f"the proxy has no object yet',
+           """
+            return getattr(_current(proxy), name)
+            raise ProxyUnset(f"the proxy has no object yet"""),
+    Mutant("Proxy.__exit__", "leaving a block draws nothing",
+           "",
+           " if self._has_obj() else None", ""),
+    Mutant("_in_place", "in-place operators keep the handle",
+           "",
+           "return self if result is obj else result", "return result"),
+]
+# fmt: on
+
+if __name__ == "__main__":
+    sys.exit(main())
