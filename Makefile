@@ -6,7 +6,7 @@ SECONDS ?= 60
 
 BIN := $(VENV)/bin
 
-.PHONY: help venv demo serve check check.all lint types test stress bench docs docs-look build clean
+.PHONY: help venv demo serve check check.all lint types test stress mutants bench docs docs-look build clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make check      lint, types and tests: what continuous integration runs'
 	@echo 'make check.all  the tests on each Python of $(VERSIONS) that is found'
 	@echo 'make stress     the storm, for SECONDS=$(SECONDS)'
+	@echo 'make mutants    take one mechanism out at a time, and see a test fail'
 	@echo 'make bench      speed beside other pools and proxies'
 	@echo 'make docs       the site'
 	@echo 'make docs-look  pictures of it by Chromium'
@@ -65,6 +66,9 @@ check.all:
 
 stress: venv
 	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 tests/test_interrupts.py tests/test_model.py tests/test_stress.py
+
+mutants: venv
+	$(BIN)/python tests/mutants.py
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m tests.bench

@@ -118,8 +118,9 @@ _CLOSING = "being destroyed"
 _IDLE = "available"
 _GONE = "not of the pool, or no more"
 _USING = (_LENT, _HELD)
-_EPOCH = time.time() - time.monotonic()
+_EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 _INFINITY = float("inf")
+_FAILED = object()  # instead of what a hook gives
 
 
 class _LazyFields:
@@ -1377,9 +1378,10 @@ class Pool(Generic[T]):
         """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
         clock, lock = self._time, self._lock
         now = clock()
-        lent = done = leaving = False
+        lent = done = False
+        leaving = self._hooked_ret
         try:
-            if not self._hooked_ret:
+            if not leaving:
                 lock.acquire()
                 if use.place is _LENT and use.turn == stamp:
                     self._shelve(use, now)
@@ -1617,12 +1619,16 @@ class Pool(Generic[T]):
 
     def _hook(self, what: str, hook: Callable[[T], object] | None, use: _Use) -> bool:
         """Run a hook on an object; its failure is logged. Whether it ended well."""
-        use.hook = what
-        return hook is None or self._run(what, hook, use.obj, _CLOSED) is not _CLOSED
+        if hook is None:
+            use.hook = what
+            return True
+        return self._run(what, hook, use.obj, _FAILED, use) is not _FAILED
 
-    def _run(self, what: str, hook: Callable[[T], Any], obj: T, failed: Any) -> Any:
+    def _run(self, what: str, hook: Callable[[T], Any], obj: T, failed: Any, use: _Use | None = None) -> Any:
         """Run a hook on an object: what it gives, or `failed` where it raises, which is logged."""
         try:
+            if use is not None:
+                use.hook = what  # it begins now: it is not run again, whatever interrupts it
             return hook(obj)
         except Exception as exc:
             log.error("%s: exception in %s: %s", self._label, what, exc, exc_info=True)

@@ -12,8 +12,10 @@ import contextvars
 import gc
 import inspect
 import itertools
+import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -912,3 +914,72 @@ def test_shared_object_is_made_by_who_comes_first(spawn: Spawn) -> None:
     go_on.set()
     assert first.result() is second.result() is made
     assert made == [0]
+
+
+def test_grace_of_an_empty_pool(make_pool: MakePool) -> None:
+    """A shutdown with grace does not wait where there is nothing to come back."""
+    pool = make_pool(min_size=0)
+    begin = time.monotonic()
+    pool.shutdown(grace=HOUR)
+    assert time.monotonic() - begin < PATIENCE
+
+
+def test_shutdown_closes_what_was_taken_out(make_pool: MakePool, factory: Factory) -> None:
+    """An object that somebody has taken out and left behind is closed by a shutdown, too."""
+    pool = make_pool()
+    pool._out(factory.made[0])
+    assert factory.alive
+    pool.shutdown()
+    assert not factory.alive
+
+
+@pytest.mark.parametrize("method", ["_new", "_create"])
+def test_failed_creation_by_name(make_pool: MakePool, factory: Factory, method: str) -> None:
+    """A creation by one of the old names that fails gives its token and its number back."""
+    pool = make_pool(min_size=0, max_size=1)
+    factory.fails["make"] = ConnectionError()
+    with pytest.raises(ConnectionError):
+        getattr(pool, method)()
+    factory.fails.clear()
+    check_balance(pool, factory)
+    pool.ret(pool.get(timeout=0))
+    assert factory.numbers == [0, 0]
+
+
+def test_late_lending_that_ends_before_its_warning(
+    make_pool: MakePool, clock: Clock, messages: Messages
+) -> None:
+    """A holder who is replaced while a round speaks is not named, nor is the next one in his stead."""
+    pool = make_pool(max_size=1, max_using_delay=10.0, delay=HOUR)
+    late = pool.get()
+    clock.advance(11.0)
+
+    class Meanwhile(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ppp.log.removeHandler(self)
+            pool.ret(late)
+            assert pool.get() is late
+
+    handler = Meanwhile(logging.WARNING)
+    ppp.log.addHandler(handler)
+    try:
+        pool._hkRound()
+    finally:
+        ppp.log.removeHandler(handler)
+    assert len(messages()) == 1
+    pool.ret(late)
+    assert not messages("INFO")
+
+
+@pytest.mark.parametrize("hook", ["lend", "take_back", "close", "make"])
+def test_failure_keeps_an_outer_lock(make_pool: MakePool, factory: Factory, hook: str) -> None:
+    """What fails in a signal handler that has interrupted the pool leaves the lock to whom it belongs."""
+    hooks = {"lend": {"getter": Resource.lend}, "take_back": {"retter": Resource.take_back}}.get(hook, {})
+    pool = make_pool(min_size=0, max_size=1, max_use=1, **hooks)
+    factory.fails[hook] = KeyboardInterrupt()
+    with pool._lock:
+        with pytest.raises(KeyboardInterrupt):
+            pool.ret(pool.get())
+        assert pool._lock._is_owned()
+    factory.fails.clear()
+    check_balance(pool, factory)

@@ -213,3 +213,26 @@ def test_one_pool_for_two_arrivals(spawn: Spawn) -> None:
             assert second.result() is arrived
     finally:
         Late.stop = None
+
+
+def housekeepers(pool: ppp.Pool[Any]) -> int:
+    """Count the threads that keep house for a pool."""
+    return sum(thread.name == f"{pool._name} housekeeper" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["two creations at once", "shut down meanwhile"])
+def test_one_housekeeper(make_pool: MakePool, spawn: Spawn, end: bool) -> None:
+    """In a child, two first creations start one housekeeper, and none where a shutdown is faster."""
+    pool: Any = make_pool(min_size=0, max_size=4, delay=3600.0, name=f"kept {end}")
+    pool.shutdown(delay=5.0)
+    pool._forked()
+    pool._shutdown = False
+    assert housekeepers(pool) == 0
+    with pool._lock:
+        tasks = [spawn(pool._start_housekeeper) for _ in range(2)]
+        assert all(map(watch, tasks))
+        if end:
+            pool._shutdown = True
+    for task in tasks:
+        task.result()
+    assert housekeepers(pool) == (0 if end else 1)
