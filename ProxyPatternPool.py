@@ -233,9 +233,6 @@ class _Bell:
         return self._lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
 
 
-_CLOSED = _Use()  # the gift to a waiter whose pool was shut down
-
-
 class _Gate(threading.BoundedSemaphore):
     """The tokens of a pool, served in order of arrival.
 
@@ -289,7 +286,7 @@ class _Gate(threading.BoundedSemaphore):
                 self._free(_Use())
 
     def _wait(self, waiter: _Waiter, timeout: float | None) -> _Use | None:
-        """Wait for one's turn: the gift, or `None` after leaving the queue when the time is over."""
+        """Wait for one's turn: the gift, or `None` when the time is over, or the pool."""
         lock = self._lock
         # who holds the lock himself must let go of it, for the others to give anything back
         saved = lock._release_save() if lock._is_owned() else None
@@ -1280,7 +1277,7 @@ class Pool(Generic[T]):
         """
         begin = self._time()
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        in_time = self._gate._wait(waiter, left) is not None
+        served = self._gate._wait(waiter, left) is not None
         waited = self._time() - begin
         with self._lock:
             self._wait_time += waited
@@ -1288,7 +1285,7 @@ class Pool(Generic[T]):
                 waiter.gift = self._take(waiter.blank)
                 if waiter.gift is None:
                     self._forget(waiter.blank)
-        if not in_time or waiter.gift is _CLOSED:
+        if not served:
             self._refuse(timeout)
         return waiter.gift
 
@@ -1596,13 +1593,12 @@ class Pool(Generic[T]):
         self._evict(lambda use: use.place is _IDLE)
 
     def _dismiss(self) -> None:
-        """Wake the waiters of a pool which was shut down."""
+        """Wake the waiters of a pool which was shut down, with nothing."""
         waiters = self._gate._waiters
         with self._lock:
             while waiters:
                 waiter = waiters[0]
                 del waiters[0]
-                waiter.gift = _CLOSED
                 waiter.signal.release()
 
     def _forked(self) -> None:

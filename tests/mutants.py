@@ -456,9 +456,13 @@ lease.__class__ = (
                     self._forget(waiter.blank)
 """,
            ""),
-    Mutant("Pool._await", "waiters are woken by a shutdown",
+    Mutant("Pool._await", "who has waited in vain is told so",
            "",
-           "if not in_time or waiter.gift is _CLOSED:", "if not in_time:"),
+           """
+        if not served:
+            self._refuse(timeout)
+""",
+           ""),
     Mutant("Pool._unwait", "what an interrupted waiter got is given up",
            "",
            """

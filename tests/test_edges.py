@@ -974,7 +974,10 @@ def test_late_lending_that_ends_before_its_warning(
 @pytest.mark.parametrize("hook", ["lend", "take_back", "close", "make"])
 def test_failure_keeps_an_outer_lock(make_pool: MakePool, factory: Factory, hook: str) -> None:
     """What fails in a signal handler that has interrupted the pool leaves the lock to whom it belongs."""
-    hooks = {"lend": {"getter": Resource.lend}, "take_back": {"retter": Resource.take_back}}.get(hook, {})
+    hooks: dict[str, Any] = {
+        "lend": {"getter": Resource.lend},
+        "take_back": {"retter": Resource.take_back},
+    }.get(hook, {})
     pool = make_pool(min_size=0, max_size=1, max_use=1, **hooks)
     factory.fails[hook] = KeyboardInterrupt()
     with pool._lock:
@@ -982,4 +985,22 @@ def test_failure_keeps_an_outer_lock(make_pool: MakePool, factory: Factory, hook
             pool.ret(pool.get())
         assert pool._lock._is_owned()
     factory.fails.clear()
+    check_balance(pool, factory)
+
+
+def test_object_returned_twice_by_fun_is_closed_once(make_pool: MakePool, factory: Factory) -> None:
+    """What `fun` gives a second time is not closed for that, not even if its holder gets rid of it meanwhile."""
+    only = factory(0)
+    pool: Any = make_pool(lambda number: only, min_size=0, max_size=2)
+    assert pool.get() is only
+    discard = pool._discard
+
+    def late(*args: Any) -> None:
+        pool._del(only)
+        discard(*args)
+
+    pool._discard = late
+    with pytest.raises(ppp.PoolException, match="has already"):
+        pool.get()
+    assert only.closings == 1
     check_balance(pool, factory)

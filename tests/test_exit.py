@@ -154,3 +154,19 @@ raise SystemExit("my own end")
     assert done.stderr == "my own end\n"
     assert done.returncode == 1
     assert done.stdout.count("closed") == 2
+
+
+def test_daemon_threads_say_nothing() -> None:
+    """A daemon thread that asks for an object when the program ends has no time to complain."""
+    done = run_python(
+        "import atexit, time\natexit.register(time.sleep, 0.3)  # the end goes on after the pools\n"
+        + HEAD
+        + """
+pool = ppp.Pool(lambda n: Thing(), 1, 1)
+thing = pool.get()
+threading.Thread(target=pool.get, daemon=True).start()
+while not pool.stats()["nwaiting"]:
+    time.sleep(0.001)
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -17,7 +17,9 @@ def test_mutant_is_in_step(mutant: Mutant) -> None:
     assert mutant.apply(SOURCE) != SOURCE
     found = re.fullmatch(r"(tests/test_\w+\.py)::(test_\w+|TestModel)(?:\[.*\]|::runTest)?", mutant.test)
     assert found is not None
-    assert re.search(rf"^(?:def|class) {found[2]}\b|^{found[2]}\b", (ROOT / found[1]).read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^(?:def|class) {found[2]}\b|^{found[2]}\b", (ROOT / found[1]).read_text(), re.MULTILINE
+    )
 
 
 def test_what_is_not_there_is_not_changed() -> None:
