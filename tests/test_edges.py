@@ -38,17 +38,19 @@ class Strike:
     cannot interrupt as a signal does.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, keep: bool = False) -> None:
         self.left = number
+        self.keep = keep
         self.struck: tuple[str, str] | None = None
+        self.error: KeyboardInterrupt | None = None
 
     def __call__(self, work: Callable[[], object]) -> bool:
         """Do some work; whether it was interrupted."""
         sys.setprofile(self._profile)
         try:
             work()
-        except KeyboardInterrupt:
-            pass
+        except KeyboardInterrupt as error:
+            self.error = error if self.keep else None
         finally:
             sys.setprofile(None)
         return self.struck is not None
@@ -189,6 +191,28 @@ def test_interrupted_ret_is_done(make_pool: MakePool, factory: Factory, paramete
         if not struck:
             break
     assert number > 5
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL], ids=["bare", "all-hooks"])
+def test_interrupted_block_returns_at_once(
+    make_pool: MakePool, factory: Factory, parameters: dict[str, Any]
+) -> None:
+    """The end of a block, once it works, returns the object however interrupted, and does so at once."""
+    seen: list[tuple[str, str]] = []
+    for number in itertools.count(1):
+        pool = make_pool(**{"max_size": 2, **parameters})
+        strike = Strike(number, keep=True)
+        struck = strike(lambda pool=pool: lend(pool))  # type: ignore[misc]
+        if strike.struck and strike.struck[0] in ("_checkin", "_shelve", "_give_back"):
+            seen.append(strike.struck)
+            assert strike.error is not None
+            if len(seen) > 2:  # its entry, and its look at the clock
+                check_balance(pool, factory, strike.struck)
+        strike.error = None
+        pool.shutdown()
+        if not struck:
+            break
+    assert len(seen) > 4
 
 
 def test_interrupted_invalidate_can_be_repeated(make_pool: MakePool, factory: Factory) -> None:
@@ -989,9 +1013,9 @@ def test_failure_keeps_an_outer_lock(make_pool: MakePool, factory: Factory, hook
 
 
 def test_object_returned_twice_by_fun_is_closed_once(make_pool: MakePool, factory: Factory) -> None:
-    """What `fun` gives a second time is not closed for that, not even if its holder gets rid of it meanwhile."""
+    """What `fun` gives twice is not closed for that, even if its holder gets rid of it meanwhile."""
     only = factory(0)
-    pool: Any = make_pool(lambda number: only, min_size=0, max_size=2)
+    pool: Any = make_pool(lambda number: only, min_size=0, max_size=2, closer=Resource.close)
     assert pool.get() is only
     discard = pool._discard
 
@@ -1004,3 +1028,17 @@ def test_object_returned_twice_by_fun_is_closed_once(make_pool: MakePool, factor
         pool.get()
     assert only.closings == 1
     check_balance(pool, factory)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
+def test_block_does_not_end_the_next_lending(
+    make_pool: MakePool, messages: Messages, parameters: dict[str, Any]
+) -> None:
+    """The end of a block whose object was returned, and is lent anew, takes it from nobody."""
+    pool = make_pool(max_size=1, **parameters)
+    with pool.obj() as resource:
+        pool.ret(resource)
+        assert pool.get() is resource
+    assert list(pool._using) == [resource]
+    assert resource.rets == len(parameters)
+    assert "unexpected object returned" in messages()[0]
