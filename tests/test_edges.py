@@ -1042,3 +1042,15 @@ def test_block_does_not_end_the_next_lending(
     assert list(pool._using) == [resource]
     assert resource.rets == len(parameters)
     assert "unexpected object returned" in messages()[0]
+
+
+def test_broken_block_does_not_end_the_next_lending(make_pool: MakePool, messages: Messages) -> None:
+    """An exception of `invalidate_on` destroys nothing that was returned before, and is lent anew."""
+    pool = make_pool(max_size=1, invalidate_on=ConnectionError)
+    with pytest.raises(ConnectionError), pool.obj() as resource:
+        pool.ret(resource)
+        assert pool.get() is resource
+        raise ConnectionError
+    assert list(pool._using) == [resource]
+    assert resource.alive
+    assert "unexpected object returned" in messages()[0]

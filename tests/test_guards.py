@@ -149,7 +149,7 @@ def test_numbers_without_a_pool_wait_for_their_lock(spawn: Spawn) -> None:
     proxy = ppp.Proxy[Any](fun=make, max_size=None)
     core = ppp._core_of(proxy)
     with core.lock:
-        task = spawn(proxy._get_obj)
+        task = spawn(core.make)
         assert watch(task)
         assert made == []
     wait_for(stop.reached)
@@ -236,3 +236,17 @@ def test_one_housekeeper(make_pool: MakePool, spawn: Spawn, end: bool) -> None:
     for task in tasks:
         task.result()
     assert housekeepers(pool) == (0 if end else 1)
+
+
+def test_turn_that_comes_when_the_time_is_over(make_pool: MakePool, spawn: Spawn) -> None:
+    """Who finds out that his time is over leaves with the lock held; if his turn came before, he takes it."""
+    pool = make_pool(max_size=1)
+    lent = pool.get()
+    waiter = spawn(pool.get, timeout=MOMENT)
+    while pool.stats()["nwaiting"] < 1:
+        threading.Event().wait(0.001)
+    with pool._lock:
+        waiter.join(2 * MOMENT)
+        pool.ret(lent)
+    assert waiter.result() is lent
+    assert pool._ndestroys == 0
