@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = ROOT / "ProxyPatternPool.py"
 
-SUITE = """guards second_review pool concurrency lifecycle housekeeping races edges hooks features interrupts
+SUITE = """guards edges second_review pool concurrency lifecycle housekeeping races hooks features interrupts
 fork exit regressions outage scale proxy proxy_scopes proxy_unset proxy_pickle proxy_objects proxy_forwarding
 model stress contract""".split()
 """The tests in which `--find` looks, in that order."""
@@ -138,16 +138,16 @@ def main() -> int:
 # fmt: off
 MUTANTS: list[Mutant] = [
     Mutant("_Gate._wait", "who has timed out leaves the queue",
-           "",
+           "tests/test_interrupts.py::test_waiters_interrupted_at_the_handover",
            """
         self._leave(waiter)
 """,
            ""),
     Mutant("_Gate._wait", "a holder of the lock lets go of it while he waits",
-           "",
+           "tests/test_edges.py::test_waiting_with_the_lock_in_hand",
            "lock._release_save() if lock._is_owned() else None", "None"),
     Mutant("_Gate._leave", "an interrupted waiter leaves the queue",
-           "",
+           "tests/test_concurrency.py::test_interrupted_wait",
            """
             if waiter.gift is None and waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -159,7 +159,7 @@ MUTANTS: list[Mutant] = [
            "",
            "waiter.gift is None and ", ""),
     Mutant("_Gate._free", "tokens go to the oldest waiter",
-           "",
+           "tests/test_concurrency.py::test_freed_tokens_keep_the_order",
            """
 waiter = self._waiters[0]
             del self._waiters[0]""",
@@ -167,7 +167,7 @@ waiter = self._waiters[0]
 waiter = self._waiters[-1]
             del self._waiters[-1]"""),
     Mutant("_Gate._free", "a token is handed over, not doubled",
-           "",
+           "tests/test_second_review.py::test_resize_serves_before_it_warns",
            """
             self._value -= 1
             waiter.gift""",
@@ -176,16 +176,16 @@ waiter = self._waiters[-1]
            "",
            "with self._lock:", "with threading.RLock():"),
     Mutant("_Gate.release", "tokens given back twice are refused",
-           "",
+           "tests/test_edges.py::test_gate_is_a_semaphore",
            "if self._value >= self._initial_value:", "if False:"),
     Mutant("_Lending.__enter__", "one lending at a time for each obj()",
-           "",
+           "tests/test_edges.py::test_lending_entered_twice",
            "if self.use is not None:", "if False:"),
     Mutant("_Lending.__exit__", "an invalidated lending is not returned besides",
-           "",
+           "tests/test_second_review.py::test_invalidated_before_the_error",
            "if use.excused != self.stamp:", "if True:"),
     Mutant("_Lending.__exit__", "invalidate_on destroys",
-           "",
+           "tests/test_features.py::test_invalidate_on[ConnectionError]",
            "issubclass(kind, self.pool._invalidate_on)", "False"),
     Mutant("_Lending.__exit__", "a lending that has ended runs no finalizer",
            "",
@@ -196,66 +196,66 @@ lease.__class__ = (
 lease.__class__ = (
             type(lease)"""),
     Mutant("_Lending.end", "a forgotten lending is given back",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
             self.pool._give_back(use, self.stamp)
 """,
            ""),
     Mutant("_Lease.__del__", "an interrupted exit returns the object",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            "if lent and os.getpid() == _registry.process:", "if False:"),
     Mutant("_Lease.__del__", "leases of the parent are not ended in the child",
-           "",
+           "tests/test_regressions.py::test_child_reclaims_nothing",
            " and os.getpid() == _registry.process", ""),
     Mutant("_insist", "cleaning up goes on when interrupted again",
-           "",
+           "tests/test_edges.py::test_interrupted_cleaning_up_is_repeated",
            "range(100)", "range(1)"),
     Mutant("Pool.__init__", "an interrupted constructor leaves nothing open",
-           "",
+           "tests/test_edges.py::test_constructor_interrupted_at_each_point",
            """
             _insist(self.shutdown)
 """,
            ""),
     Mutant("Pool.ret", "an interrupted return is done all the same",
-           "",
+           "tests/test_edges.py::test_interrupted_ret_is_done[bare]",
            """
             _insist(self._give_back_late, obj, use, stamp)
 """,
            ""),
     Mutant("Pool.drain", "what is being made is drained, too",
-           "",
+           "tests/test_features.py::test_drain_during_creation",
            "[*self._objects.values(), *self._making.values()]", "[*self._objects.values()]"),
     Mutant("Pool.drain", "what is lent is drained when it returns",
-           "",
+           "tests/test_features.py::test_drain",
            """
             self._strict = True
 """,
            ""),
     Mutant("Pool.resize", "waiters are served by a pool that grows",
-           "",
+           "tests/test_second_review.py::test_resize_serves_before_it_warns",
            """
             while gate._value > 0 and gate._waiters:
                 gate._free(None)
 """,
            ""),
     Mutant("Pool.resize", "a surplus goes as it returns",
-           "",
+           "tests/test_features.py::test_resize_down",
            """
             self._strict = True
 """,
            ""),
     Mutant("Pool.stats", "stats() reads under the lock",
-           "",
+           "tests/test_edges.py::test_waiting_with_the_lock_in_hand",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool.shutdown", "the housekeeper may shut its pool down",
-           "",
+           "tests/test_lifecycle.py::test_shutdown_from_the_housekeeper",
            """
         if housekeeper is threading.current_thread():
             return
 """,
            ""),
     Mutant("Pool.shutdown", "several threads wait for what is lent",
-           "",
+           "tests/test_regressions.py::test_two_shutdowns_with_grace",
            """
                 self._all_back.ring()  # for another who waits
 """,
@@ -275,10 +275,10 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool.shutdown", "a shutdown closes what is lent",
-           "",
+           "tests/test_pool.py::test_counters_balance",
            "lent = self._evict(lambda use: use.place is _LENT)", "lent = 0"),
     Mutant("Pool.__del__", "an abandoned pool closes its objects",
-           "",
+           "tests/test_lifecycle.py::test_abandoned_pool_goes_away[0.0-False]",
            """
         _insist(self._end)
 """,
@@ -290,28 +290,28 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._check_holders", "only the late lending is killed, not the next one",
-           "",
+           "tests/test_housekeeping.py::test_kill_is_for_one_lending",
            "lambda use: use.place is _LENT and use.turn == doomed[use]", "lambda use: use.place is _LENT"),
     Mutant("Pool._check_holders", "only the late lending is warned about",
            "",
            "use.place is _LENT and use.turn == uses and not use.overdue", "not use.overdue"),
     Mutant("Pool._check_holders", "a late lending is warned about once",
-           "",
+           "tests/test_housekeeping.py::test_held_too_long_is_warned",
            " and not use.overdue", ""),
     Mutant("Pool._recycle", "recycling leaves min_size",
-           "",
+           "tests/test_housekeeping.py::test_idle_are_recycled",
            """
                     and self._nlive() > self._min_size
 """,
            ""),
     Mutant("Pool._recycle", "those idle for longest go first",
-           "",
+           "tests/test_housekeeping.py::test_longest_idle_go_first",
            "oldest_first=True", "oldest_first=False"),
     Mutant("Pool._health_check", "what is examined is lent to nobody meanwhile",
-           "",
+           "tests/test_concurrency.py::test_refused_object_is_never_lent",
            "or not self._hold(use)", ""),
     Mutant("Pool._health_check", "what is refused is destroyed",
-           "",
+           "tests/test_concurrency.py::test_refused_object_is_never_lent",
            """
                     self._discard(use, use.turn)
 """,
@@ -319,31 +319,31 @@ lease.__class__ = (
                     self._unhold(use)
 """),
     Mutant("Pool._health_check", "an interrupted examination gives the object up",
-           "",
+           "tests/test_housekeeping.py::test_thread_outlives_failures[check-SystemExit]",
            """
                 _insist(self._discard, use, use.turn)
 """,
            ""),
     Mutant("Pool._fill", "a failed filling gives its token back",
-           "",
+           "tests/test_second_review.py::test_fills_at_once_after_failures[drain-alone]",
            """
                 _insist(self._discard, use, 0)
 """,
            ""),
     Mutant("Pool._fill", "what is being made counts",
-           "",
+           "tests/test_concurrency.py::test_created_with_others_idle",
            "self._nlive() + len(self._making) >= self._min_size", "self._nlive() >= self._min_size"),
     Mutant("Pool._fill", "while the server is down, returns do not ask it again",
-           "",
+           "tests/test_pool.py::test_returns_ask_a_dead_server_once",
            """
                 self._fill_after = self._time() + max(1.0, self._delay)
 """,
            ""),
     Mutant("Pool._refill", "while the server is down, returns do not ask it again",
-           "",
+           "tests/test_pool.py::test_returns_ask_a_dead_server_once",
            " or self._time() < self._fill_after", ""),
     Mutant("Pool._refill", "a return does not wait for a creation",
-           "",
+           "tests/test_concurrency.py::test_return_does_not_wait_for_creation",
            """
             self._wake.ring()
 """,
@@ -358,7 +358,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._start_housekeeper", "an interrupted start of a thread leaves no ghost",
-           "",
+           "tests/test_interrupts.py::test_interrupted_constructor_leaves_nothing",
            """
             _thread.start_new_thread(_start, (thread, started))
             started.wait(_INFINITY)
@@ -367,20 +367,20 @@ lease.__class__ = (
             thread.start()
 """),
     Mutant("Pool._start_housekeeper", "a pool works where no thread can start",
-           "",
+           "tests/test_edges.py::test_no_more_threads[outer]",
            "except RuntimeError as exc:", "except ZeroDivisionError as exc:"),
     Mutant("Pool._checkout", "get takes under the lock",
            "",
            "self._time, self._lock, self._idle, self._gate",
            "self._time, threading.RLock(), self._idle, self._gate"),
     Mutant("Pool._checkout", "get needs a token",
-           "",
+           "tests/test_regressions.py::test_tokens_taken_by_hand_count",
            " and gate._value > 0:", ":"),
     Mutant("Pool._checkout", "what has expired, or idled for long, is examined",
-           "",
+           "tests/test_second_review.py::test_refused_object_is_not_kept",
            "now < use.fresh_until", "True"),
     Mutant("Pool._checkout", "an interrupted get gives the object up",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
                 _insist(self._discard, taken, stamp or taken.turn)
 """,
@@ -388,7 +388,7 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._checkout", "an interrupted get lets go of the lock",
-           "",
+           "tests/test_edges.py::test_waiter_interrupted_at_each_point",
            """
             if not leaving and lock._is_owned():
                 lock.release()
@@ -398,13 +398,13 @@ lease.__class__ = (
            "",
            "if not leaving and lock._is_owned()", "if lock._is_owned()"),
     Mutant("Pool._checkout", "what a getter gave back is not lent",
-           "",
+           "tests/test_second_review.py::test_getter_that_always_ends_the_lending[default-ret]",
            "while not self._attend(taken, stamp):", "while self._attend(taken, stamp) and False:"),
     Mutant("Pool._obtain_next", "a getter that gives everything back makes no endless get",
            "",
            "if tries > 1 and spent >= limit:", "if False:"),
     Mutant("Pool._obtain", "an interrupted waiter leaves, and passes on what it got",
-           "",
+           "tests/test_concurrency.py::test_interrupted_wait",
            """
                 _insist(self._unwait, waiter)
 """,
@@ -412,7 +412,7 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._obtain", "an interrupted creation or examination gives the object up",
-           "",
+           "tests/test_pool.py::test_failed_number_is_used_again",
            """
                 use.heir = None
                 _insist(self._discard, use, use.turn)
@@ -421,36 +421,36 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._obtain", "an interrupted second try gives its token back",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-refused]",
            """
             _insist(self._discard, blank, 0)
 """,
            ""),
     Mutant("Pool._obtain", "who examines keeps his turn for the next object",
-           "",
+           "tests/test_regressions.py::test_refused_object_with_a_hanging_closer",
            """
                         use.heir = blank
 """,
            ""),
     Mutant("Pool._obtain", "a turn of no use is given up",
-           "",
+           "tests/test_stress.py::test_storm[calm]",
            """
                         if use is None:
                             self._forget(blank)
 """,
            ""),
     Mutant("Pool._obtain", "an object still being made at a shutdown is closed",
-           "",
+           "tests/test_concurrency.py::test_shutdown_during_creation",
            "                self._close(use)  # somebody has shut down",
            "                pass  # somebody has shut down"),
     Mutant("Pool._may_wait", "nobody waits for a pool that was shut down",
            "",
            "return not self._shutdown and (", "return ("),
     Mutant("Pool._may_wait", "max_waiting",
-           "",
+           "tests/test_second_review.py::test_many_waiting_come_first",
            "if 0 < self._max_waiting <= nwaiting and not self._shutdown:", "if False:"),
     Mutant("Pool._await", "a token of no use is given up",
-           "",
+           "tests/test_edges.py::test_token_of_a_pool_that_shrank",
            """
                 if waiter.gift is None:
                     self._forget(waiter.blank)
@@ -464,7 +464,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._unwait", "what an interrupted waiter got is given up",
-           "",
+           "tests/test_edges.py::test_waiter_interrupted_at_each_point",
            """
             self._discard(waiter.gift, waiter.gift.turn)
 """,
@@ -475,13 +475,13 @@ lease.__class__ = (
            "",
            "_Bell().wait(1.0)", "pass"),
     Mutant("Pool._is_good", "what has expired while idle is not lent",
-           "",
+           "tests/test_features.py::test_old_objects_are_not_lent",
            "expired = now >= use.expires", "expired = False"),
     Mutant("Pool._is_good", "check_after_idle",
-           "",
+           "tests/test_second_review.py::test_refused_object_is_not_kept",
            "return not expired and self._examine(use)", "return not expired"),
     Mutant("Pool._make", "no interruption parts the pool from a new object",
-           "",
+           "tests/test_interrupts.py::test_interrupted_with_obj_loses_nothing[bare]",
            "box.extend(map(self._fun, (use.number,)))", "box.append(self._fun(use.number))"),
     Mutant("Pool._make", "an object returned twice by fun is not closed twice",
            "",
@@ -490,20 +490,20 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._make", "what is made ahead during a shutdown is closed",
-           "",
+           "tests/test_concurrency.py::test_shutdown_during_fill",
            """
         if not lend and use.place is _DOOMED:
             self._close(use)
 """,
            ""),
     Mutant("Pool._make", "in a child, the housekeeper starts with the first object",
-           "",
+           "tests/test_lifecycle.py::test_fork[idle]",
            """
         self._start_housekeeper()
 """,
            ""),
     Mutant("Pool._make", "a fun that raises StopIteration",
-           "",
+           "tests/test_edges.py::test_fun_raises_stop_iteration",
            """
         if not box:
 """,
@@ -534,7 +534,7 @@ lease.__class__ = (
            "",
            "if not leaving and lock._is_owned()", "if lock._is_owned()"),
     Mutant("Pool._checkin", "what is worn out is closed on return",
-           "",
+           "tests/test_second_review.py::test_uses_set_by_a_program",
            """
                 if lent:
                     self._close(use)
@@ -556,13 +556,13 @@ lease.__class__ = (
                     use.place = _HELD
 """),
     Mutant("Pool._give_back", "a retter runs once, on an object that nobody else has",
-           "",
+           "tests/test_concurrency.py::test_double_return_race",
            """
                     use.place = _HELD
 """,
            ""),
     Mutant("Pool._give_back", "an interrupted retter gives the object up",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-all-hooks]",
            """
                 _insist(self._discard, use, stamp)
 """,
@@ -570,7 +570,7 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._give_back", "a failed reset destroys",
-           "",
+           "tests/test_lifecycle.py::test_no_reference_to_failed_objects",
            """
                     if good:
 """,
@@ -578,7 +578,7 @@ lease.__class__ = (
                     if True:
 """),
     Mutant("Pool._give_back", "what is doomed on return is closed",
-           "",
+           "tests/test_concurrency.py::test_shutdown_during_hook[retter]",
            """
             if use.place is _DOOMED and use.turn == stamp:
                 self._close(use)
@@ -589,13 +589,13 @@ lease.__class__ = (
            "",
            "lent = use.place is _LENT and use.turn == stamp", "lent = use.place is _LENT"),
     Mutant("Pool._invalidate", "an interrupted invalidation destroys all the same",
-           "",
+           "tests/test_edges.py::test_interrupted_invalidate_can_be_repeated",
            """
             _insist(self._discard, use, stamp)
 """,
            ""),
     Mutant("Pool._invalidate", "an invalidated lending is not returned besides",
-           "",
+           "tests/test_second_review.py::test_obj_of_a_subclass",
            """
                     use.excused = stamp
 """,
@@ -604,7 +604,7 @@ lease.__class__ = (
            "",
            " and self._gate._value > 0", ""),
     Mutant("Pool._hold", "an examination takes a token",
-           "",
+           "tests/test_concurrency.py::test_closing_everything_during_hook[health]",
            """
                     self._gate._value -= 1
 """,
