@@ -199,6 +199,13 @@ class _Use:
         self.back = value - _EPOCH
 
 
+def _new_root() -> _Use:
+    """A root of idle records, itself no object, with none yet."""
+    root = _Use()
+    root.older = root.newer = root
+    return root
+
+
 class _Waiter:
     """A thread that waits for its turn, and its gift: an object's record, or its own blank with a token."""
 
@@ -691,8 +698,7 @@ class Pool(Generic[T]):
         self._doomed: dict[int, _Use] = {}  # doomed or closing, by identity
         self._spare_numbers: dict[int, None] = {}  # of failed creations
         self._next_number = 0
-        self._idle = _Use()  # the root of the idle ones, itself no object
-        self._idle.older = self._idle.newer = self._idle
+        self._idle = _new_root()
         self._housekeeper: threading.Thread | None = None
         self._wake = _Bell()  # for the housekeeper: fill, or end
         self._all_back = _Bell()  # for a shutdown that waits for lent objects
@@ -1165,7 +1171,7 @@ class Pool(Generic[T]):
         """Lend an object: `get`, but for what it gives."""
         if timeout is not None:
             timeout = _number("timeout", timeout)
-        clock, lock, root, gate = self._time, self._lock, self._idle, self._gate
+        clock, lock, gate = self._time, self._lock, self._gate
         now = clock()
         stamp = 0
         taken: _Use | None = None
@@ -1173,6 +1179,7 @@ class Pool(Generic[T]):
         try:
             # not "with", which takes twice the time; what may interrupt us is undone below
             lock.acquire()
+            root = self._idle
             use = root.older
             if use.place is _IDLE and now < use.fresh_until and gate._value > 0:
                 gate._value -= 1
@@ -1584,9 +1591,11 @@ class Pool(Generic[T]):
 
     def _end(self) -> None:
         """Close the door: waiters are woken, the housekeeper ends, idle objects are closed."""
+        nothing = _new_root()
         with self._lock:
             self._shutdown = self._strict = True
             self._min_size = 0
+            self._idle = nothing  # what is idle is out of reach at once
         if not _registry.ending:
             self._dismiss()
         self._wake.ring()
@@ -1679,8 +1688,6 @@ class Pool(Generic[T]):
 
         The blank is for what is made; it may have a token already.
         """
-        if self._shutdown:
-            return None
         use: _Use = self._idle.older
         while use.place is _HELD:  # under examination
             use = use.older

@@ -84,7 +84,7 @@ def run(folder: Path, tests: list[str], seconds: float) -> tuple[str, str]:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         return "(no end)", ""
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", done.stdout, re.MULTILINE)
     if found:
         return found[1], done.stdout
     stuck = re.findall(r"in (test_\w+)$", done.stdout + done.stderr, re.MULTILINE)

@@ -1080,7 +1080,7 @@ def test_drained_during_its_examination(make_pool: MakePool, factory: Factory) -
 
 
 def test_interrupted_getter_does_not_end_the_next_lending(make_pool: MakePool) -> None:
-    """A getter that is interrupted after its object was given back, and is lent anew, takes it from nobody."""
+    """A getter interrupted after its object was given back, and is lent anew, takes it from nobody."""
     lent: list[Resource] = []
 
     def getter(resource: Resource) -> None:

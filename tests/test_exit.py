@@ -96,6 +96,14 @@ with ppp.Pool(lambda n: Thing(), 4, 2, delay=60.0, closer=Thing.close) as pool:
 proxy = ppp.Proxy(fun=lambda n: Thing(), max_size=2, min_size=2, delay=60.0, closer=Thing.close)
 proxy._get_obj()
 """,
+    "slow closer of another pool": """
+pool = ppp.Pool(lambda n: Thing(), 1, 1)
+thing = pool.get()
+threading.Thread(target=pool.get, daemon=True).start()
+while not pool.stats()["nwaiting"]:
+    time.sleep(0.001)
+other = ppp.Pool(lambda n: Thing(), 1, 1, closer=lambda thing: time.sleep(1.5))
+""",
     "sqlite": """
 import sqlite3
 pool = ppp.Pool(

@@ -268,6 +268,26 @@ def test_fork_inside_with_obj(make_pool: MakePool) -> None:
         assert again is thing
 
 
+@pytest.mark.parametrize("error", [None, ConnectionError()], ids=["well", "broken"])
+def test_child_leaves_the_block(make_pool: MakePool, error: Exception | None) -> None:
+    """A child that leaves the block of its parent neither keeps nor closes the parent's object."""
+    pool = make_pool(Thing, max_size=1, closer=Thing.close, invalidate_on=ConnectionError)
+    block = pool.obj()
+    thing = block.__enter__()
+
+    def child() -> bool:
+        block.__exit__(type(error) if error else None, error, None)
+        assert (pool._nobjs, thing.closers) == (0, [])
+        assert pool._sem is not None
+        assert pool._sem._value == 1
+        new: Thing = pool.get(timeout=1.0)
+        return new.pid == os.getpid()
+
+    assert in_child(child) == 0
+    block.__exit__(None, None, None)
+    assert pool.get(timeout=0) is thing
+
+
 def test_forgotten_pool_in_the_child(make_pool: MakePool) -> None:
     """A child that drops the pool, and one that closes it, leaves the parent's objects open."""
     pool: ppp.Pool[Thing] | None = make_pool(Thing, max_size=3, min_size=3, delay=60.0, closer=Thing.close)

@@ -561,3 +561,16 @@ def test_no_reference_to_a_closed_object(make_pool: MakePool) -> None:
     pool._hkRound()
     gc.collect()
     assert [thing() for thing in seen] == [None] * 4
+
+
+def test_nothing_is_lent_once_a_shutdown_has_begun(make_pool: MakePool, spawn: Spawn) -> None:
+    """While a shutdown is busy closing one idle object, the others are out of reach already."""
+    stop = Stop()
+    pool = make_pool(max_size=4, min_size=3, closer=stop)
+    task = spawn(pool.shutdown)
+    wait_for(stop.reached)
+    with pytest.raises(ppp.PoolException, match="shutting down"):
+        pool.get(timeout=0)
+    stop.go.set()
+    task.result()
+    assert (pool._nobjs, pool._nuses) == (0, 0)
