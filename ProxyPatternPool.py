@@ -1770,13 +1770,7 @@ class Pool(Generic[T]):
             if use.newer is not None:
                 use.newer.older, use.older.newer = use.older, use.newer
                 use.older = use.newer = None
-            if now < use.fresh_until:
-                use.place = _LENT
-                use.turn += 1
-                use.got = now
-                self._nuses += 1
-            else:  # the waiter is to examine it first
-                use.place = _HELD
+            use.place = _HELD  # the waiter has to look whether it is still good
             waiter = gate._waiters[0]
             del gate._waiters[0]
             waiter.gift = use

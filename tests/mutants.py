@@ -155,9 +155,6 @@ MUTANTS: list[Mutant] = [
            """
             pass
 """),
-    Mutant("_Gate._leave", "who leaves takes what came meanwhile",
-           "",
-           "waiter.gift is None and ", ""),
     Mutant("_Gate._free", "tokens go to the oldest waiter",
            "tests/test_concurrency.py::test_freed_tokens_keep_the_order",
            """
@@ -173,7 +170,7 @@ waiter = self._waiters[-1]
             waiter.gift""",
            "            waiter.gift"),
     Mutant("_Gate.acquire", "tokens taken by name are counted under the lock",
-           "",
+           "tests/test_guards.py::test_waits_for_the_lock[acquire a token-bare]",
            "with self._lock:", "with threading.RLock():"),
     Mutant("_Gate.release", "tokens given back twice are refused",
            "tests/test_edges.py::test_gate_is_a_semaphore",
@@ -188,7 +185,7 @@ waiter = self._waiters[-1]
            "tests/test_features.py::test_invalidate_on[ConnectionError]",
            "issubclass(kind, self.pool._invalidate_on)", "False"),
     Mutant("_Lending.__exit__", "a lending that has ended runs no finalizer",
-           "",
+           "tests/test_edges.py::test_ended_lending_runs_no_finalizer",
            """
 lease.__class__ = (
             _Lending""",
@@ -269,7 +266,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool.shutdown", "a shutdown closes what was left behind",
-           "",
+           "tests/test_edges.py::test_shutdown_closes_what_was_taken_out",
            """
             self._sweep()
 """,
@@ -284,7 +281,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._added", "a failed creation by name gives its token back",
-           "",
+           "tests/test_edges.py::test_failed_creation_by_name[_new]",
            """
             _insist(self._discard, use, use.turn)
 """,
@@ -293,7 +290,7 @@ lease.__class__ = (
            "tests/test_housekeeping.py::test_kill_is_for_one_lending",
            "lambda use: use.place is _LENT and use.turn == doomed[use]", "lambda use: use.place is _LENT"),
     Mutant("Pool._check_holders", "only the late lending is warned about",
-           "",
+           "tests/test_edges.py::test_late_lending_that_ends_before_its_warning",
            "use.place is _LENT and use.turn == uses and not use.overdue", "not use.overdue"),
     Mutant("Pool._check_holders", "a late lending is warned about once",
            "tests/test_housekeeping.py::test_held_too_long_is_warned",
@@ -351,7 +348,7 @@ lease.__class__ = (
             self._fill()
 """),
     Mutant("Pool._start_housekeeper", "one housekeeper, and none after a shutdown",
-           "",
+           "tests/test_guards.py::test_one_housekeeper[two creations at once]",
            """
             if self._housekeeper is not None or self._shutdown:
                 return
@@ -370,9 +367,8 @@ lease.__class__ = (
            "tests/test_edges.py::test_no_more_threads[outer]",
            "except RuntimeError as exc:", "except ZeroDivisionError as exc:"),
     Mutant("Pool._checkout", "get takes under the lock",
-           "",
-           "self._time, self._lock, self._idle, self._gate",
-           "self._time, threading.RLock(), self._idle, self._gate"),
+           "tests/test_guards.py::test_waits_for_the_lock[get-bare]",
+           "self._time, self._lock, self._gate", "self._time, threading.RLock(), self._gate"),
     Mutant("Pool._checkout", "get needs a token",
            "tests/test_regressions.py::test_tokens_taken_by_hand_count",
            " and gate._value > 0:", ":"),
@@ -395,7 +391,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._checkout", "an interrupted get does not let go of an outer lock",
-           "",
+           "tests/test_edges.py::test_failure_keeps_an_outer_lock[lend]",
            "if not leaving and lock._is_owned()", "if lock._is_owned()"),
     Mutant("Pool._checkout", "what a getter gave back is not lent",
            "tests/test_second_review.py::test_getter_that_always_ends_the_lending[default-ret]",
@@ -472,7 +468,7 @@ lease.__class__ = (
             pass
 """),
     Mutant("Pool._refuse", "daemon threads are quiet at the interpreter's end",
-           "",
+           "tests/test_exit.py::test_daemon_threads_say_nothing",
            "_Bell().wait(1.0)", "pass"),
     Mutant("Pool._is_good", "what has expired while idle is not lent",
            "tests/test_features.py::test_old_objects_are_not_lent",
@@ -484,7 +480,7 @@ lease.__class__ = (
            "tests/test_interrupts.py::test_interrupted_with_obj_loses_nothing[bare]",
            "box.extend(map(self._fun, (use.number,)))", "box.append(self._fun(use.number))"),
     Mutant("Pool._make", "an object returned twice by fun is not closed twice",
-           "",
+           "tests/test_edges.py::test_object_returned_twice_by_fun_is_closed_once",
            """
             use.obj = None  # it is not for us to close it
 """,
@@ -511,13 +507,13 @@ lease.__class__ = (
         if False:
 """),
     Mutant("Pool._checkin", "ret gives back under the lock",
-           "",
+           "tests/test_guards.py::test_waits_for_the_lock[ret-bare]",
            "clock, lock = self._time, self._lock", "clock, lock = self._time, threading.RLock()"),
     Mutant("Pool._checkin", "an end of a lending does not end the next one",
-           "",
+           "tests/test_edges.py::test_block_does_not_end_the_next_lending[bare]",
            "if use.place is _LENT and use.turn == stamp:", "if use.place is _LENT:"),
     Mutant("Pool._checkin", "an interrupted return is done all the same",
-           "",
+           "tests/test_edges.py::test_interrupted_block_returns_at_once[bare]",
            """
             if not done:
                 _insist(self._give_back, use, stamp)
@@ -531,7 +527,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._checkin", "an interrupted return does not let go of an outer lock",
-           "",
+           "tests/test_edges.py::test_failure_keeps_an_outer_lock[take_back]",
            "if not leaving and lock._is_owned()", "if lock._is_owned()"),
     Mutant("Pool._checkin", "what is worn out is closed on return",
            "tests/test_second_review.py::test_uses_set_by_a_program",
@@ -544,7 +540,7 @@ lease.__class__ = (
                     pass
                 elif"""),
     Mutant("Pool._give_back", "two returns at once: one has the object",
-           "",
+           "tests/test_guards.py::test_waits_for_the_lock[ret-hooks]",
            """
             with self._lock:
                 if use.place is _LENT and use.turn == stamp:
@@ -586,7 +582,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._invalidate", "an invalidation does not end the next lending",
-           "",
+           "tests/test_edges.py::test_broken_block_does_not_end_the_next_lending",
            "lent = use.place is _LENT and use.turn == stamp", "lent = use.place is _LENT"),
     Mutant("Pool._invalidate", "an interrupted invalidation destroys all the same",
            "tests/test_edges.py::test_interrupted_invalidate_can_be_repeated",
@@ -610,10 +606,10 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._hold", "an object is examined or lent, not both",
-           "",
+           "tests/test_guards.py::test_waits_for_the_lock[borrow-bare]",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool._hold", "an interrupted examination gives the object up",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[round]",
            """
             if held:
                 _insist(self._discard, use, use.turn)
@@ -627,7 +623,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._unhold", "what was closed during its examination does not come back",
-           "",
+           "tests/test_regressions.py::test_return_of_what_is_not_examined",
            """
             if use.place is _HELD:
 """,
@@ -638,7 +634,7 @@ lease.__class__ = (
            "",
            "use.obj, None)", "use.obj, True)"),
     Mutant("Pool._discard", "an object whose creation was interrupted at its end is closed",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-of-an-empty-pool]",
            """
             if use.place is _MAKING and use.obj:
                 self._admit(use, id(use.obj[0]), 0.0, 0.0, 0.0)
@@ -648,22 +644,22 @@ lease.__class__ = (
            "",
            "use.turn == stamp and use.place in _USING", "use.place in _USING"),
     Mutant("Pool._discard", "what is given up is closed",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
         self._close(use)
 """,
            ""),
     Mutant("Pool._evict", "who is destroyed is decided under the lock",
-           "",
+           "tests/test_edges.py::test_overtaken_by_a_get[drain]",
            "met = condition(use)", "met = True"),
     Mutant("Pool._evict", "an interrupted eviction closes what it has doomed",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[drain]",
            """
                 _insist(self._close, use)
 """,
            ""),
     Mutant("Pool._evict", "an interrupted eviction goes on with the rest",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[drain]",
            """
                 interruption = exc
 """,
@@ -671,13 +667,13 @@ lease.__class__ = (
                 raise
 """),
     Mutant("Pool._close", "each object is closed once",
-           "",
+           "tests/test_concurrency.py::test_shutdown_from_two_threads",
            "if use.place is _DOOMED:", "if use.place in (_DOOMED, _CLOSING):"),
     Mutant("Pool._close", "two threads that would close it: one does",
-           "",
+           "tests/test_guards.py::test_closing_waits_for_the_lock[claim]",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool._close", "an interrupted closer gives the token back",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-worn-out]",
            """
                 _insist(self._strike, use)
 """,
@@ -685,7 +681,7 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._close", "who is interrupted before the closer leaves it to the next",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-worn-out]",
            """
                 use.place = _DOOMED
 """,
@@ -693,7 +689,7 @@ lease.__class__ = (
                 pass
 """),
     Mutant("Pool._close", "a token goes back when the closer has ended",
-           "",
+           "tests/test_guards.py::test_closing_waits_for_the_lock[strike off]",
            """
                 self._hook("closer", self._closer, use)
                 self._strike(use)
@@ -703,7 +699,7 @@ lease.__class__ = (
                 self._hook("closer", self._closer, use)
 """),
     Mutant("Pool._strike", "the last return ends the grace of a shutdown",
-           "",
+           "tests/test_features.py::test_grace",
            """
             self._all_back.ring()
 """,
@@ -711,10 +707,10 @@ lease.__class__ = (
             pass
 """),
     Mutant("Pool._strike", "what is closed is struck off under the lock",
-           "",
+           "tests/test_guards.py::test_closing_waits_for_the_lock[strike off]",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool._end", "waiters are woken by a shutdown",
-           "",
+           "tests/test_features.py::test_grace_wakes_those_who_wait",
            """
             self._dismiss()
 """,
@@ -722,22 +718,22 @@ lease.__class__ = (
             pass
 """),
     Mutant("Pool._end", "the housekeeper is woken by a shutdown",
-           "",
+           "tests/test_guards.py::test_one_housekeeper[two creations at once]",
            """
         self._wake.ring()
 """,
            ""),
     Mutant("Pool._end", "what returns after a shutdown is closed",
-           "",
+           "tests/test_concurrency.py::test_shutdown_during_examination",
            "self._shutdown = self._strict = True", "self._shutdown = True"),
     Mutant("Pool._end", "a shutdown closes what is idle",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
         self._evict(lambda use: use.place is _IDLE)
 """,
            ""),
     Mutant("Pool._end", "nothing is made after a shutdown",
-           "",
+           "tests/test_lifecycle.py::test_shutdown",
            """
             self._min_size = 0
 """,
@@ -746,7 +742,7 @@ lease.__class__ = (
            "",
            "if not _registry.ending:", "if True:"),
     Mutant("Pool._dismiss", "waiters are served or dismissed, not both",
-           "",
+           "tests/test_guards.py::test_dismissal_waits_for_the_lock",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool._forked", "the parent's objects are not closed in the child",
            "",
@@ -757,13 +753,13 @@ lease.__class__ = (
             pass
 """),
     Mutant("Pool._forked", "the parent's objects are not dropped in the child",
-           "",
+           "tests/test_lifecycle.py::test_child_drops_nothing_inherited",
            """
         _registry.inherited.append(records)
 """,
            ""),
     Mutant("Pool._forked", "a pool that was shut down is so in the child",
-           "",
+           "tests/test_lifecycle.py::test_fork_after_shutdown",
            """
         self._shutdown = shutdown
 """,
@@ -772,24 +768,23 @@ lease.__class__ = (
            "",
            "except Exception as exc:", "except ZeroDivisionError as exc:"),
     Mutant("Pool._describe", "stats() answers whatever a hook does",
-           "",
+           "tests/test_pool.py::test_stats_whose_description_fails[hooks0]",
            "except Exception as exc:", "except ZeroDivisionError as exc:"),
     Mutant("Pool._take", "what is under examination is not lent",
-           "",
+           "tests/test_concurrency.py::test_use_within_round",
            """
         while use.place is _HELD:  # under examination
             use = use.older
 """,
            ""),
-    Mutant("Pool._take", "nothing is lent after a shutdown",
+    Mutant("Pool._end", "nothing is lent once a shutdown has begun",
            "",
            """
-        if self._shutdown:
-            return None
+            self._idle = nothing  # what is idle is out of reach at once
 """,
            ""),
     Mutant("Pool._take", "get takes a token",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj-all-hooks]",
            """
             self._gate._value -= 1
 """,
@@ -797,56 +792,56 @@ lease.__class__ = (
             pass
 """),
     Mutant("Pool._reserve", "never more than max_size alive",
-           "",
+           "tests/test_edges.py::test_token_of_a_pool_that_shrank",
            "full = self._nobjs + len(self._making) >= gate._initial_value", "full = False"),
     Mutant("Pool._reserve", "nothing is made after a shutdown",
-           "",
+           "tests/test_contract.py::test_new_keeps_the_limit",
            "if self._shutdown or full or", "if full or"),
     Mutant("Pool._reserve", "a creation needs a token",
-           "",
+           "tests/test_edges.py::test_gate_is_a_semaphore",
            "(gate._value <= 0 and not has_token)", "False"),
     Mutant("Pool._reserve", "creation numbers are unique",
-           "",
+           "tests/test_concurrency.py::test_numbers_of_failed_creations",
            """
             del self._spare_numbers[number]
 """,
            ""),
     Mutant("Pool._admit", "an object that the pool has already is refused",
-           "",
+           "tests/test_edges.py::test_object_returned_twice_by_fun_is_closed_once",
            " or key in self._objects", ""),
     Mutant("Pool._admit", "what was being made at a drain goes",
-           "",
+           "tests/test_features.py::test_drain_during_creation",
            "if expires < use.expires:", "if True:"),
     Mutant("Pool._lend", "an object still being made at a shutdown is not lent",
-           "",
+           "tests/test_edges.py::test_shutdown_while_the_housekeeper_starts",
            """
         if self._shutdown:
             self._doom(use)
         elif use.place is _HELD:""",
            "        if use.place is _HELD:"),
     Mutant("Pool._lend", "what everything was closed with is not lent",
-           "",
+           "tests/test_concurrency.py::test_small_storm[1]",
            "elif use.place is _HELD:", "else:"),
     Mutant("Pool._shelve", "what was closed meanwhile does not come back",
-           "",
+           "tests/test_concurrency.py::test_closing_everything_during_hook[retter]",
            """
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
             return
 """,
            ""),
     Mutant("Pool._shelve", "objects go to the oldest waiter",
-           "",
+           "tests/test_concurrency.py::test_first_come_first_served",
            """
 waiter = gate._waiters[0]
             del gate._waiters[0]""",
            """
 waiter = gate._waiters[-1]
             del gate._waiters[-1]"""),
-    Mutant("Pool._shelve", "a waiter examines what it gets, where that is asked for",
+    Mutant("Pool._shelve", "what is handed to a waiter is nobody else's",
            "",
-           "if now < use.fresh_until:", "if True:"),
+           "            use.place = _HELD  # the waiter", "            use.place = _IDLE  # the waiter"),
     Mutant("Pool._shelve", "the most recently used is lent first",
-           "",
+           "tests/test_edges.py::test_end_of_the_interpreter",
            """
                 use.newer = root = self._idle
                 use.older = older = root.older
@@ -877,7 +872,7 @@ waiter = gate._waiters[-1]
             pass
 """),
     Mutant("Pool._shelve", "an examination is no use",
-           "",
+           "tests/test_housekeeping.py::test_examination_is_no_use",
            """
 elif use.newer is None:  # else it was only examined, and keeps its rank
             use.back = now""",
@@ -885,19 +880,19 @@ elif use.newer is None:  # else it was only examined, and keeps its rank
 else:
             use.back = now"""),
     Mutant("Pool._condemn", "what returns after a shutdown is closed",
-           "",
+           "tests/test_concurrency.py::test_shutdown_during_fill",
            "        if self._shutdown or", "        if"),
     Mutant("Pool._condemn", "a surplus goes as it returns",
-           "",
+           "tests/test_features.py::test_resize_down",
            "self._nobjs - len(self._doomed) + len(self._making) > limit", "False"),
     Mutant("Pool._condemn", "what is too old goes when it returns",
-           "",
+           "tests/test_features.py::test_old_objects_are_not_kept",
            "elif now >= use.expires:", "elif False:"),
     Mutant("Pool._condemn", "max_use",
-           "",
+           "tests/test_edges.py::test_two_contexts_return_at_once[_ret_obj]",
            "elif 0 < self._max_use <= use.uses:", "elif False:"),
     Mutant("Pool._doom", "what is being closed holds a token",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[drain]",
            """
             self._gate._value -= 1
 """,
@@ -905,14 +900,14 @@ else:
             pass
 """),
     Mutant("Pool._doom", "what is closed is not closed again",
-           "",
+           "tests/test_regressions.py::test_all_closed_during_an_examination[hook-idle-False]",
            """
         elif use.place not in _USING:
             return
 """,
            ""),
     Mutant("Pool._doom", "what is destroyed leaves the idle ones",
-           "",
+           "tests/test_edges.py::test_overtaken_by_a_get[drain]",
            """
         if use.newer is not None:
             use.newer.older, use.older.newer = use.older, use.newer
@@ -920,13 +915,13 @@ else:
 """,
            ""),
     Mutant("Pool._forget", "a failed creation number is used again",
-           "",
+           "tests/test_edges.py::test_failed_creation_by_name[_new]",
            """
             self._spare_numbers[use.number] = None
 """,
            ""),
     Mutant("Pool._forget", "a token goes on when its object is gone",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
             self._gate._free(use)
 """,
@@ -934,22 +929,22 @@ else:
             pass
 """),
     Mutant("_keep_house", "the housekeeper holds its pool weakly",
-           "",
+           "tests/test_lifecycle.py::test_abandoned_pool_goes_away[0.001-False]",
            """
         del pool
 """,
            ""),
     Mutant("_keep_house", "no failure ends the housekeeper",
-           "",
+           "tests/test_housekeeping.py::test_thread_outlives_failures[make-SystemExit]",
            "except BaseException as exc:", "except ZeroDivisionError as exc:"),
     Mutant("_keep_house", "all who keep house end",
-           "",
+           "tests/test_second_review.py::test_keeping_house_after_shutdown",
            """
             wake.ring()  # for another who keeps house, or will
 """,
            ""),
     Mutant("_keep_house", "the housekeeper ends with its pool",
-           "",
+           "tests/test_guards.py::test_one_housekeeper[two creations at once]",
            "if pool is None or pool._shutdown:", "if pool is None:"),
     Mutant("_keep_house", "a housekeeper that is woken only fills",
            "",
@@ -959,17 +954,17 @@ else:
             else:""",
            "            if True:"),
     Mutant("_Registry.number", "numbers of pools are unique",
-           "",
+           "tests/test_guards.py::test_numbers_of_pools_wait_for_their_lock",
            "with self.lock:", "with threading.RLock():"),
     Mutant("_Registry.after_fork", "pools begin anew in a child",
-           "",
+           "tests/test_edges.py::test_fork_of_proxies",
            """
         for pool in list(self.pools.values()):
             pool._forked()
 """,
            ""),
     Mutant("_Registry.after_fork", "proxies begin anew in a child",
-           "",
+           "tests/test_edges.py::test_fork_of_proxies",
            """
         for proxy in list(self.proxies.values()):
             _core_of(proxy).forked(proxy)
@@ -982,7 +977,7 @@ else:
 """,
            ""),
     Mutant("_Registry.at_exit", "the interpreter ends quietly whatever a closer does",
-           "",
+           "tests/test_edges.py::test_interrupted_end_of_the_interpreter",
            "except BaseException as exc:", "except ZeroDivisionError as exc:"),
     Mutant("_Registry.at_exit", "waiters are told at the interpreter's end",
            "",

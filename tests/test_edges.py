@@ -1095,3 +1095,24 @@ def test_interrupted_getter_does_not_end_the_next_lending(make_pool: MakePool) -
         pool.get()
     assert list(pool._using) == lent
     assert lent[0].alive
+
+
+def test_waiter_examines_what_it_gets(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
+    """With `check_after_idle` 0, an object that goes from hand to hand is examined in between, too."""
+    pool = make_pool(min_size=0, max_size=1, health=Resource.check, check_after_idle=0.0)
+    lent = pool.get()
+    waiter = spawn(pool.get)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    lent.healthy = False
+    pool.ret(lent)
+    assert waiter.result() is factory.made[1]
+    assert lent.closings == 1
+
+
+def test_woken_housekeeper_only_fills(make_pool: MakePool, factory: Factory) -> None:
+    """A return that leaves less than `min_size` has that made by the housekeeper, and is no round."""
+    pool = make_pool(max_use=1, delay=HOUR)
+    pool.ret(pool.get())
+    eventually(lambda: pool.stats()["navail"] == 1)
+    assert len(factory.made) == 2
+    assert pool._hk_rounds == 0

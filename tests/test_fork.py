@@ -288,6 +288,19 @@ def test_child_leaves_the_block(make_pool: MakePool, error: Exception | None) ->
     assert pool.get(timeout=0) is thing
 
 
+def test_forgotten_block_in_the_child(make_pool: MakePool) -> None:
+    """In a child, too, a block whose end was missed gives its object back when it is dropped."""
+    pool = make_pool(Thing, max_size=1)
+
+    def child() -> bool:
+        block = pool.obj()
+        thing = block.__enter__()
+        del block
+        return pool.get(timeout=0) is thing
+
+    assert in_child(child) == 0
+
+
 def test_forgotten_pool_in_the_child(make_pool: MakePool) -> None:
     """A child that drops the pool, and one that closes it, leaves the parent's objects open."""
     pool: ppp.Pool[Thing] | None = make_pool(Thing, max_size=3, min_size=3, delay=60.0, closer=Thing.close)
