@@ -13,6 +13,7 @@ import gc
 import inspect
 import itertools
 import logging
+import pickle
 import sys
 import threading
 from collections.abc import Callable
@@ -1116,3 +1117,25 @@ def test_woken_housekeeper_only_fills(make_pool: MakePool, factory: Factory) -> 
     eventually(lambda: pool.stats()["navail"] == 1)
     assert len(factory.made) == 2
     assert pool._hk_rounds == 0
+
+
+def test_arrival_after_a_shutdown() -> None:
+    """A pool that comes by pickle once more, after it was shut down here, comes anew."""
+    with ppp.Pool(str, min_size=0) as pool:
+        travelling = pickle.dumps(pool)
+    first = pickle.loads(travelling)
+    assert pickle.loads(travelling) is first
+    first.shutdown()
+    with pickle.loads(travelling) as second:
+        assert second is not first
+        assert second.get() == "0"
+
+
+def test_views_know_objects_by_identity(make_pool: MakePool) -> None:
+    """Of objects which are equal and have no hash, each view holds its own."""
+    pool = make_pool(lambda number: [], max_size=2, min_size=2)
+    lent = pool.get()
+    (idle,) = pool._avail
+    assert (lent in pool._using, lent in pool._avail) == (True, False)
+    assert (idle in pool._using, idle in pool._avail) == (False, True)
+    assert not any([] in view for view in (pool._using, pool._avail, pool._todel, pool._uses))
