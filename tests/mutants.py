@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = ROOT / "ProxyPatternPool.py"
 
-SUITE = """guards edges second_review pool concurrency lifecycle housekeeping races hooks features interrupts
-fork exit regressions outage scale proxy proxy_scopes proxy_unset proxy_pickle proxy_objects proxy_forwarding
-model stress contract""".split()
+SUITE = """edges guards proxy regressions proxy_scopes proxy_unset proxy_forwarding second_review pool
+concurrency lifecycle housekeeping races hooks features interrupts fork exit outage scale proxy_pickle
+proxy_objects model stress contract""".split()
 """The tests in which `--find` looks, in that order."""
 
 
@@ -258,7 +258,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool.shutdown", "a grace with nothing lent does not wait",
-           "",
+           "tests/test_edges.py::test_grace_of_an_empty_pool",
            """
                 with self._lock:
                     if self._nobjs == 0:
@@ -397,7 +397,7 @@ lease.__class__ = (
            "tests/test_second_review.py::test_getter_that_always_ends_the_lending[default-ret]",
            "while not self._attend(taken, stamp):", "while self._attend(taken, stamp) and False:"),
     Mutant("Pool._obtain_next", "a getter that gives everything back makes no endless get",
-           "",
+           "tests/test_second_review.py::test_getter_that_always_ends_the_lending[default-ret]",
            "if tries > 1 and spent >= limit:", "if False:"),
     Mutant("Pool._obtain", "an interrupted waiter leaves, and passes on what it got",
            "tests/test_concurrency.py::test_interrupted_wait",
@@ -440,7 +440,7 @@ lease.__class__ = (
            "                self._close(use)  # somebody has shut down",
            "                pass  # somebody has shut down"),
     Mutant("Pool._may_wait", "nobody waits for a pool that was shut down",
-           "",
+           "tests/test_second_review.py::test_thread_joined_after_the_end[asks at the end]",
            "return not self._shutdown and (", "return ("),
     Mutant("Pool._may_wait", "max_waiting",
            "tests/test_second_review.py::test_many_waiting_come_first",
@@ -453,7 +453,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._await", "who has waited in vain is told so",
-           "",
+           "tests/test_pool.py::test_time_out",
            """
         if not served:
             self._refuse(timeout)
@@ -520,7 +520,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._checkin", "an interrupted return lets go of the lock",
-           "",
+           "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
             if not leaving and lock._is_owned():
                 lock.release()
@@ -597,7 +597,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._hold", "an examination needs a token",
-           "",
+           "tests/test_edges.py::test_examination_needs_a_token",
            " and self._gate._value > 0", ""),
     Mutant("Pool._hold", "an examination takes a token",
            "tests/test_concurrency.py::test_closing_everything_during_hook[health]",
@@ -616,7 +616,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._unhold", "what is doomed during its examination is closed",
-           "",
+           "tests/test_edges.py::test_drained_during_its_examination",
            """
         if use.place is _DOOMED:
             self._close(use)
@@ -631,7 +631,7 @@ lease.__class__ = (
             if True:
 """),
     Mutant("Pool._examine", "a health hook that raises says no",
-           "",
+           "tests/test_housekeeping.py::test_health_that_raises",
            "use.obj, None)", "use.obj, True)"),
     Mutant("Pool._discard", "an object whose creation was interrupted at its end is closed",
            "tests/test_edges.py::test_interrupted_at_each_point[obj-of-an-empty-pool]",
@@ -641,7 +641,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._discard", "giving up a lending does not end the next one",
-           "",
+           "tests/test_edges.py::test_interrupted_getter_does_not_end_the_next_lending",
            "use.turn == stamp and use.place in _USING", "use.place in _USING"),
     Mutant("Pool._discard", "what is given up is closed",
            "tests/test_edges.py::test_interrupted_at_each_point[obj]",
@@ -739,13 +739,13 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._end", "at the interpreter's end, waiters are told last",
-           "",
+           "tests/test_exit.py::test_program_ends_quietly[slow closer of another pool]",
            "if not _registry.ending:", "if True:"),
     Mutant("Pool._dismiss", "waiters are served or dismissed, not both",
            "tests/test_guards.py::test_dismissal_waits_for_the_lock",
            "with self._lock:", "with threading.RLock():"),
     Mutant("Pool._forked", "the parent's objects are not closed in the child",
-           "",
+           "tests/test_fork.py::test_child_leaves_the_block[well]",
            """
             use.place = _GONE
 """,
@@ -765,7 +765,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._run", "a failing hook changes nothing else",
-           "",
+           "tests/test_hooks.py::test_all_hooks_fail",
            "except Exception as exc:", "except ZeroDivisionError as exc:"),
     Mutant("Pool._describe", "stats() answers whatever a hook does",
            "tests/test_pool.py::test_stats_whose_description_fails[hooks0]",
@@ -778,7 +778,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._end", "nothing is lent once a shutdown has begun",
-           "",
+           "tests/test_races.py::test_nothing_is_lent_once_a_shutdown_has_begun",
            """
             self._idle = nothing  # what is idle is out of reach at once
 """,
@@ -838,7 +838,7 @@ waiter = gate._waiters[0]
 waiter = gate._waiters[-1]
             del gate._waiters[-1]"""),
     Mutant("Pool._shelve", "what is handed to a waiter is nobody else's",
-           "",
+           "tests/test_edges.py::test_waiter_interrupted_at_each_point",
            "            use.place = _HELD  # the waiter", "            use.place = _IDLE  # the waiter"),
     Mutant("Pool._shelve", "the most recently used is lent first",
            "tests/test_edges.py::test_end_of_the_interpreter",
@@ -853,7 +853,7 @@ waiter = gate._waiters[-1]
                 newer.older = root.newer = use
 """),
     Mutant("Pool._shelve", "what goes from an examination to a waiter leaves the idle ones",
-           "",
+           "tests/test_concurrency.py::test_use_within_round",
            """
         if gate._waiters:
             if use.newer is not None:
@@ -864,7 +864,7 @@ waiter = gate._waiters[-1]
         if gate._waiters:
 """),
     Mutant("Pool._shelve", "ret gives the token back",
-           "",
+           "tests/test_pool.py::test_counters_balance",
            """
             gate._value += 1
 """,
@@ -947,7 +947,7 @@ else:
            "tests/test_guards.py::test_one_housekeeper[two creations at once]",
            "if pool is None or pool._shutdown:", "if pool is None:"),
     Mutant("_keep_house", "a housekeeper that is woken only fills",
-           "",
+           "tests/test_edges.py::test_woken_housekeeper_only_fills",
            """
             if woken:
                 pool._fill()
@@ -971,7 +971,7 @@ else:
 """,
            ""),
     Mutant("_Registry.after_fork", "leases work in a child",
-           "",
+           "tests/test_fork.py::test_forgotten_block_in_the_child",
            """
         self.process = os.getpid()
 """,
@@ -980,38 +980,38 @@ else:
            "tests/test_edges.py::test_interrupted_end_of_the_interpreter",
            "except BaseException as exc:", "except ZeroDivisionError as exc:"),
     Mutant("_Registry.at_exit", "waiters are told at the interpreter's end",
-           "",
+           "tests/test_second_review.py::test_thread_joined_after_the_end[waits already]",
            """
         for pool in list(self.pools.values()):
             pool._dismiss()
 """,
            ""),
     Mutant("_Registry.at_exit", "the parent's objects are never dropped in the child",
-           "",
+           "tests/test_regressions.py::test_child_that_exits_normally",
            "ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.inherited))", "pass"),
     Mutant("_Registry.at_exit", "daemon threads are quiet at the interpreter's end",
-           "",
+           "tests/test_exit.py::test_daemon_threads_say_nothing",
            """
         self.ending = True
 """,
            ""),
     Mutant("_unpickle_pool", "a pickled pool arrives once",
-           "",
+           "tests/test_guards.py::test_one_pool_for_two_arrivals",
            "with _registry.lock:", "with threading.RLock():"),
     Mutant("_unpickle_pool", "a pickled pool that was shut down arrives anew",
-           "",
+           "tests/test_edges.py::test_arrival_after_a_shutdown",
            " or pool._shutdown", ""),
     Mutant("Pool", "time is monotonic",
-           "",
+           "tests/test_contract.py::test_internal_parts",
            "_clock: Callable[[], float] = time.monotonic", "_clock: Callable[[], float] = time.time"),
     Mutant("_Objects.__contains__", "objects are known by identity",
-           "",
+           "tests/test_edges.py::test_views_know_objects_by_identity",
            "self._pool._objects.get(id(obj))", "{u.obj: u for u in self._pool._objects.values()}.get(obj)"),
     Mutant("_Core.draw", "a proxy makes one pool, whoever comes first",
-           "",
+           "tests/test_guards.py::test_one_pool_for_two_threads",
            "with self.lock:", "with threading.RLock():"),
     Mutant("_Core.draw", "a proxy makes one pool, a signal handler's first",
-           "",
+           "tests/test_second_review.py::test_handler_draws_while_the_pool_is_built",
            """
                     if self.pool is None:  # else a signal handler was faster
                         self.pool = fresh
@@ -1020,17 +1020,17 @@ else:
                     self.pool = fresh
 """),
     Mutant("_Core.draw", "a fun that raises AttributeError does not look like a missing attribute",
-           "",
+           "tests/test_proxy_forwarding.py::test_function_raising_attribute_error[SHARED]",
            "        except AttributeError as exc:", "        except ZeroDivisionError as exc:"),
     Mutant("_Core.draw", "a proxy's pool is filled",
-           "",
+           "tests/test_edges.py::test_pool_of_a_proxy_is_filled",
            """
             if pool is fresh and pool is not None:
                 pool._work_ahead()
 """,
            ""),
     Mutant("_Core.make_shared", "an object that needs itself to be made",
-           "",
+           "tests/test_second_review.py::test_shared_object_that_needs_itself",
            """
         if self.making:
 """,
@@ -1038,7 +1038,7 @@ else:
         if False:
 """),
     Mutant("_Core.make_shared", "a failed shared object is tried again",
-           "",
+           "tests/test_second_review.py::test_shared_object_that_needs_itself",
            """
             self.making = False
 """,
@@ -1046,23 +1046,23 @@ else:
             pass
 """),
     Mutant("_Core.borrow", "an interrupted draw gives the object back",
-           "",
+           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[before-lending]",
            """
             _insist(lending.end)
 """,
            ""),
     Mutant("_Core.borrow", "an interrupted draw leaves no object behind",
-           "",
+           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[after-obj]",
            """
             with contextlib.suppress(AttributeError):
                 del local.obj
 """,
            ""),
     Mutant("_Core.borrow", "reclaim",
-           "",
+           "tests/test_regressions.py::test_back_after_with_reclaim",
            "_Lease if self.reclaim else _Lending", "_Lending"),
     Mutant("_Core.make", "numbers are unique without a pool",
-           "",
+           "tests/test_guards.py::test_numbers_without_a_pool_wait_for_their_lock",
            """
         with self.lock:
             spare_numbers""",
@@ -1070,31 +1070,31 @@ else:
         with threading.RLock():
             spare_numbers"""),
     Mutant("_Core.make", "a failed number is used again without a pool",
-           "",
+           "tests/test_proxy.py::test_without_pool_a_failure_is_the_caller_s",
            """
             spare_numbers.append(number)
 """,
            ""),
     Mutant("_Core.forked", "a proxy's objects are not used in the child",
-           "",
+           "tests/test_edges.py::test_fork_of_proxies",
            """
             object.__setattr__(proxy, "_local", _new_local(self.scope))
 """,
            ""),
     Mutant("_Core.forked", "a proxy's objects are not dropped in the child",
-           "",
+           "tests/test_fork.py::test_child_drops_nothing_of_a_proxy",
            """
             _registry.inherited.append(_local_of(proxy))
 """,
            ""),
     Mutant("_Core.forked", "a proxy's lock is free in the child",
-           "",
+           "tests/test_fork.py::test_fork_while_a_shared_object_is_made",
            """
         self.lock = threading.RLock()
 """,
            ""),
     Mutant("Proxy._set", "setting anew shuts the old pool down",
-           "",
+           "tests/test_proxy.py::test_setting_anew_shuts_the_old_pool_down",
            """
             pool.shutdown()
 """,
@@ -1102,7 +1102,7 @@ else:
             pass
 """),
     Mutant("Proxy._obj", "only the outermost block returns",
-           "",
+           "tests/test_proxy.py::test_obj_nested",
            """
                 lending.depth += 1
 """,
@@ -1110,10 +1110,10 @@ else:
                 lending.depth = 1
 """),
     Mutant("Proxy._obj", "a block gives back what was drawn in it",
-           "",
+           "tests/test_edges.py::test_block_in_a_copied_context_returns_what_it_drew",
            ' or getattr(local, "lending", None) is not lending', ""),
     Mutant("_end_lending", "an object is not current any more whatever fails",
-           "",
+           "tests/test_edges.py::test_object_is_not_current_while_it_is_returned",
            """
         with contextlib.suppress(AttributeError):
             del local.obj
@@ -1125,13 +1125,13 @@ else:
             del local.obj
 """),
     Mutant("_end_lending", "an interrupted _ret_obj returns all the same",
-           "",
+           "tests/test_proxy.py::test_interrupted_return_leaves_the_thread_without",
            """
         _insist(lending.end)
 """,
            ""),
     Mutant("_end_lending", "two contexts that give back the same object",
-           "",
+           "tests/test_regressions.py::test_two_contexts_end_at_once[lending]",
            """
         except AttributeError:  # another context is about to end it
             return
@@ -1141,10 +1141,10 @@ else:
             return
 """),
     Mutant("_ContextLocal.__setattr__", "what is drawn gets a cell of its own",
-           "",
+           "tests/test_proxy_scopes.py::test_task_after_its_parent_gave_the_object_back",
            'name == "lending" or ', ""),
     Mutant("_link_greenlet", "reclaim in eventlet",
-           "",
+           "tests/test_proxy_scopes.py::test_objects_of_ended_greenlets_come_back[eventlet]",
            """
         link(lambda _: proxy._ret_obj())
 """,
@@ -1152,16 +1152,16 @@ else:
         pass
 """),
     Mutant("_absent", "looking draws nothing",
-           "",
+           "tests/test_proxy_unset.py::test_undrawn_special_names",
            '            raise ProxyUnset(f"the proxy has no object yet',
            """
             return getattr(_current(proxy), name)
             raise ProxyUnset(f"the proxy has no object yet"""),
     Mutant("Proxy.__exit__", "leaving a block draws nothing",
-           "",
+           "tests/test_proxy_unset.py::test_undrawn_exit",
            " if self._has_obj() else None", ""),
     Mutant("_in_place", "in-place operators keep the handle",
-           "",
+           "tests/test_proxy_forwarding.py::test_in_place_changes_the_object_and_keeps_the_handle",
            "return self if result is obj else result", "return result"),
 ]
 # fmt: on

@@ -1139,3 +1139,43 @@ def test_views_know_objects_by_identity(make_pool: MakePool) -> None:
     assert (lent in pool._using, lent in pool._avail) == (True, False)
     assert (idle in pool._using, idle in pool._avail) == (False, True)
     assert not any([] in view for view in (pool._using, pool._avail, pool._todel, pool._uses))
+
+
+def test_pool_of_a_proxy_is_filled(factory: Factory) -> None:
+    """The first object drawn through a proxy makes its pool with all that `min_size` asks for."""
+    proxy = ppp.Proxy[Any](fun=factory, max_size=4, min_size=3)
+    proxy._get_obj()
+    assert len(factory.made) == 3
+    proxy._set(mandatory=False)
+
+
+def test_object_is_not_current_while_it_is_returned(factory: Factory) -> None:
+    """A retter that looks at the proxy does not find what is being returned."""
+    seen: list[bool] = []
+
+    def retter(resource: Resource) -> None:
+        seen.append(proxy._has_obj())
+
+    proxy = ppp.Proxy[Any](fun=factory, max_size=1, retter=retter)
+    proxy._get_obj()
+    proxy._ret_obj()
+    assert seen == [False]
+    proxy._set(mandatory=False)
+
+
+def test_block_in_a_copied_context_returns_what_it_drew(factory: Factory) -> None:
+    """A context within a block of its parent, which returns their object and draws another, returns that."""
+    proxy = ppp.Proxy[Any](fun=factory, max_size=2, scope=ppp.Proxy.Scope.WERKZEUG)
+
+    def work() -> None:
+        with proxy._obj():
+            proxy._ret_obj()
+            proxy._get_obj()
+            assert proxy._pool is not None
+            assert len(proxy._pool._using) == 1
+
+    with proxy._obj():
+        contextvars.copy_context().run(work)
+        assert proxy._pool is not None
+        assert len(proxy._pool._using) == 0
+    proxy._set(mandatory=False)

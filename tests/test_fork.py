@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Factory, MakePool, Resource, Spawn, eventually, run_python, wait_for
+from conftest import Factory, MakePool, Resource, Spawn, Stop, eventually, run_python, wait_for
 
 import ProxyPatternPool as ppp
 
@@ -299,6 +299,44 @@ def test_forgotten_block_in_the_child(make_pool: MakePool) -> None:
         return pool.get(timeout=0) is thing
 
     assert in_child(child) == 0
+
+
+def test_child_drops_nothing_of_a_proxy() -> None:
+    """What the parent's thread holds through a proxy without a pool is not finalized in the child."""
+    dropped: list[int] = []
+
+    class Held:
+        def __del__(self) -> None:
+            dropped.append(os.getpid())
+
+    proxy = ppp.Proxy[Held](fun=lambda number: Held(), max_size=None)
+    mine = id(proxy._get_obj())
+
+    def child() -> bool:
+        other = proxy._get_obj()
+        gc.collect()
+        return id(other) != mine and dropped == []
+
+    assert in_child(child) == 0
+    proxy._set(mandatory=False)
+    gc.collect()
+    assert dropped == [os.getpid()]
+
+
+def test_fork_while_a_shared_object_is_made(spawn: Spawn) -> None:
+    """A fork during the making of a shared object leaves no lock behind: the child makes its own."""
+    stop = Stop()
+
+    def make(number: int) -> list[int]:
+        stop()
+        return [os.getpid()]
+
+    proxy = ppp.Proxy[list[int]](fun=make, scope=ppp.Proxy.Scope.SHARED)
+    task = spawn(proxy._get_obj)
+    wait_for(stop.reached)
+    assert in_child(lambda: proxy._get_obj() == [os.getpid()]) == 0
+    stop.go.set()
+    assert task.result() == [os.getpid()]
 
 
 def test_forgotten_pool_in_the_child(make_pool: MakePool) -> None:
