@@ -429,7 +429,7 @@ lease.__class__ = (
 """,
            ""),
     Mutant("Pool._obtain", "a turn of no use is given up",
-           "tests/test_stress.py::test_storm[calm]",
+           "tests/test_edges.py::test_turn_of_no_use_is_given_up",
            """
                         if use is None:
                             self._forget(blank)
@@ -699,7 +699,7 @@ lease.__class__ = (
                 self._hook("closer", self._closer, use)
 """),
     Mutant("Pool._strike", "the last return ends the grace of a shutdown",
-           "tests/test_features.py::test_grace",
+           "tests/test_edges.py::test_last_return_ends_the_grace",
            """
             self._all_back.ring()
 """,
@@ -820,7 +820,7 @@ lease.__class__ = (
         elif use.place is _HELD:""",
            "        if use.place is _HELD:"),
     Mutant("Pool._lend", "what everything was closed with is not lent",
-           "tests/test_concurrency.py::test_small_storm[1]",
+           "tests/test_edges.py::test_all_closed_while_one_is_opened",
            "elif use.place is _HELD:", "else:"),
     Mutant("Pool._shelve", "what was closed meanwhile does not come back",
            "tests/test_concurrency.py::test_closing_everything_during_hook[retter]",
@@ -853,7 +853,7 @@ waiter = gate._waiters[-1]
                 newer.older = root.newer = use
 """),
     Mutant("Pool._shelve", "what goes from an examination to a waiter leaves the idle ones",
-           "tests/test_concurrency.py::test_use_within_round",
+           "tests/test_edges.py::test_from_an_examination_to_a_waiter",
            """
         if gate._waiters:
             if use.newer is not None:
@@ -1125,7 +1125,7 @@ else:
             del local.obj
 """),
     Mutant("_end_lending", "an interrupted _ret_obj returns all the same",
-           "tests/test_proxy.py::test_interrupted_return_leaves_the_thread_without",
+           "tests/test_edges.py::test_interrupted_return_by_a_proxy_at_each_point",
            """
         _insist(lending.end)
 """,
@@ -1141,7 +1141,7 @@ else:
             return
 """),
     Mutant("_ContextLocal.__setattr__", "what is drawn gets a cell of its own",
-           "tests/test_proxy_scopes.py::test_task_after_its_parent_gave_the_object_back",
+           "tests/test_edges.py::test_contexts_that_share_nothing_any_more",
            'name == "lending" or ', ""),
     Mutant("_link_greenlet", "reclaim in eventlet",
            "tests/test_proxy_scopes.py::test_objects_of_ended_greenlets_come_back[eventlet]",

@@ -22,7 +22,18 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn, eventually, run_python
+from conftest import (
+    Clock,
+    Factory,
+    MakePool,
+    Messages,
+    Resource,
+    Spawn,
+    Stop,
+    eventually,
+    run_python,
+    wait_for,
+)
 
 import ProxyPatternPool as ppp
 
@@ -99,6 +110,7 @@ def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
 
 def check_balance(pool: ppp.Pool[Any], factory: Factory, struck: object = None) -> None:
     """See that nothing is lent nor missing, at a moment when the housekeeper makes nothing."""
+    assert not pool._lock._is_owned(), struck
     with suppress(AssertionError):
         eventually(lambda: not imbalances(pool, factory))
         return  # not to be asked again: it may have begun meanwhile
@@ -1178,4 +1190,103 @@ def test_block_in_a_copied_context_returns_what_it_drew(factory: Factory) -> Non
         contextvars.copy_context().run(work)
         assert proxy._pool is not None
         assert len(proxy._pool._using) == 0
+    proxy._set(mandatory=False)
+
+
+def test_turn_of_no_use_is_given_up(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
+    """Who finds a refused object, in a pool which shrinks while that is closed, gives the token back."""
+    pool = make_pool(max_size=2, min_size=2, health=Resource.check, check_after_idle=0.0, closer=None)
+    lent = pool.get()
+    (refused,) = pool._avail
+    refused.healthy = False
+
+    def closer(resource: Resource) -> None:
+        resource.close()
+        pool.resize(min_size=0, max_size=1)
+
+    pool._closer = closer
+    waiter = spawn(pool.get)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    pool.ret(lent)
+    assert waiter.result() is lent
+    pool.ret(lent)
+    check_balance(pool, factory)
+
+
+def test_last_return_ends_the_grace(make_pool: MakePool, spawn: Spawn) -> None:
+    """A shutdown with grace ends when the last object has come back."""
+    pool = make_pool(max_size=2, min_size=2)
+    lent = [pool.get(), pool.get()]
+    task = spawn(pool.shutdown, grace=HOUR)
+    eventually(lambda: pool._shutdown)
+    pool.ret(lent[0])
+    task.join(0.05)
+    assert task.is_alive()
+    pool.ret(lent[1])
+    task.result()
+
+
+def test_all_closed_while_one_is_opened(make_pool: MakePool, factory: Factory) -> None:
+    """An opener that closes everything closes its own object, too: `get` gives another one."""
+
+    def opener(resource: Resource) -> None:
+        if resource.serial == 0:
+            pool.__delete__()
+
+    pool = make_pool(min_size=0, max_size=1, opener=opener)
+    resource = pool.get()
+    assert (resource.serial, resource.alive) == (1, True)
+    pool.ret(resource)
+    check_balance(pool, factory)
+
+
+def test_from_an_examination_to_a_waiter(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
+    """What a waiter gets after its examination is not among the idle ones any more."""
+    stop = Stop()
+
+    def health(resource: Resource) -> bool:
+        stop()
+        return True
+
+    pool = make_pool(max_size=2, min_size=2, health=health)
+    lent = pool.get()
+    round_ = spawn(pool._health_check)
+    wait_for(stop.reached)
+    waiter = spawn(pool.get)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    stop.go.set()
+    examined = waiter.result()
+    round_.result()
+    pool.invalidate(lent)
+    assert pool.get(timeout=0) is not examined
+    assert len(pool._using) == 2
+
+
+def test_interrupted_return_by_a_proxy_at_each_point(factory: Factory) -> None:
+    """A proxy's return, interrupted at whichever point, is either done or can be done again."""
+    for number in itertools.count(1):
+        proxy = ppp.Proxy[Any](fun=factory, max_size=1, closer=Resource.close)
+        proxy._get_obj()
+        pool = proxy._pool
+        assert pool is not None
+        strike = Strike(number)
+        struck = strike(proxy._ret_obj)
+        if not proxy._has_obj():
+            check_balance(pool, factory, strike.struck)
+        proxy._ret_obj()
+        check_balance(pool, factory, strike.struck)
+        proxy._set(mandatory=False)
+        if not struck:
+            break
+    assert number > 5
+
+
+def test_contexts_that_share_nothing_any_more(factory: Factory) -> None:
+    """Contexts copied from one whose object was given back have each their own."""
+    proxy = ppp.Proxy[Any](fun=factory, max_size=2, scope=ppp.Proxy.Scope.WERKZEUG)
+    proxy._get_obj()
+    proxy._ret_obj()
+    contexts = [contextvars.copy_context() for _ in range(2)]
+    first, second = (context.run(proxy._get_obj) for context in contexts)
+    assert first is not second
     proxy._set(mandatory=False)
