@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import re
 import shutil
 import subprocess
@@ -49,14 +50,18 @@ class Mutant:
         found = part.count(old)
         if found != 1:
             raise ValueError(f"{self.where}: {found} times in it: {old!r}")
-        mutated = source[:start] + part.replace(old, new) + source[end:]
-        compile(mutated, str(MODULE), "exec")
-        return mutated
+        return source[:start] + part.replace(old, new) + source[end:]
+
+
+@functools.cache
+def parse(source: str) -> ast.Module:
+    """Parse the module, once."""
+    return ast.parse(source)
 
 
 def place(source: str, where: str) -> tuple[int, int]:
     """Return where a function or class begins and ends in the text."""
-    body: list[ast.stmt] = ast.parse(source).body
+    body: list[ast.stmt] = parse(source).body
     node: ast.stmt | None = None
     for name in where.split("."):
         (node,) = (each for each in body if getattr(each, "name", None) == name)
@@ -119,7 +124,9 @@ def main() -> int:
         if not folder.exists():
             folder.mkdir()
             copy(folder)
-        (folder / MODULE.name).write_text(mutant.apply(source))
+        mutated = mutant.apply(source)
+        compile(mutated, MODULE.name, "exec")  # a mistake in the table is not a test that fails
+        (folder / MODULE.name).write_text(mutated)
         tests = [mutant.test]
         if options.find or not mutant.test:
             tests = [f"tests/test_{name}.py" for name in SUITE]
