@@ -813,7 +813,7 @@ class Pool(Generic[T]):
             self._fill_after = -_INFINITY
             records = [*self._objects.values(), *self._making.values()]
         for use in records:
-            use.expires = -_INFINITY
+            use.expires = use.fresh_until = -_INFINITY  # out of reach at once
         self._evict(lambda use: use.place is _IDLE and use.expires < 0, records=records)
         self._refill()
 

@@ -235,6 +235,9 @@ lease.__class__ = (
             self._strict = True
 """,
            ""),
+    Mutant("Pool.drain", "nothing old is lent once a drain has begun",
+           "tests/test_races.py::test_nothing_old_is_lent_once_a_drain_has_begun",
+           "use.expires = use.fresh_until = -_INFINITY", "use.expires = -_INFINITY"),
     Mutant("Pool.resize", "waiters are served by a pool that grows",
            "tests/test_second_review.py::test_resize_serves_before_it_warns",
            """

@@ -574,3 +574,16 @@ def test_nothing_is_lent_once_a_shutdown_has_begun(make_pool: MakePool, spawn: S
     stop.go.set()
     task.result()
     assert (pool._nobjs, pool._nuses) == (0, 0)
+
+
+def test_nothing_old_is_lent_once_a_drain_has_begun(make_pool: MakePool, spawn: Spawn) -> None:
+    """While `drain` is busy closing one idle object, the others are lent no more: who asks gets a new one."""
+    stop = Stop()
+    pool = make_pool(max_size=4, min_size=3, closer=stop)
+    old = list(pool._avail)
+    task = spawn(pool.drain)
+    wait_for(stop.reached)
+    assert pool.get(timeout=1.0) not in old
+    stop.go.set()
+    task.result()
+    assert not any(resource in pool._avail or resource in pool._using for resource in old)
