@@ -100,8 +100,10 @@ def main(argv: list[str] | None = None) -> int:
     runs = report.load(kept) if kept.exists() else {}
     if options.page is None:
         run = measure(options)
-        runs[run.version] = run
         print(report.text(run))
+        if run.version in runs and options.json:  # parts that were not measured now stay as they were
+            run.tables = {**runs[run.version].tables, **run.tables}
+        runs[run.version] = run
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             data = {version: runs[version].as_json() for version in report.ordered(runs)}
