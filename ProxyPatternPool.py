@@ -2597,8 +2597,6 @@ def _defines(cls: type, name: str) -> bool:
 def _absent(proxy: Proxy[Any], name: str) -> Any:
     """An attribute of an object which is not there yet: only real use draws one."""
     special = name.startswith("__") and name.endswith("__")
-    if name == "__call__":
-        return types.MethodType(_proxy_class.__call__, proxy)
     if special and _defines(type(proxy), name):
         return object.__getattribute__(proxy, name)
     if special or name.startswith(("_ipython_", "_is_coroutine", "_mock_", "_repr_")) or name in _PROBES:
@@ -2723,8 +2721,8 @@ class _Call(property):
 def _called(self: Proxy[Any]) -> Any:
     try:
         return _local_of(self).obj
-    except AttributeError:
-        return _current(self)
+    except AttributeError:  # not the look at it, but the call itself draws
+        return types.MethodType(_proxy_class.__call__, self)
 
 
 def _rounded(how: str) -> Callable[..., Any]:

@@ -277,6 +277,14 @@ def test_undrawn_special_methods_by_name(undrawn: Undrawn) -> None:
     undrawn.check()
 
 
+def test_undrawn_descriptors(undrawn: Undrawn) -> None:
+    """Binding what the class has for special names, as `inspect.signature` does since 3.13, draws nothing."""
+    for name in ("__call__", "__len__", "__iter__", "__enter__"):
+        declared = inspect.getattr_static(type(undrawn.proxy), name)
+        assert callable(declared.__get__(undrawn.proxy, type(undrawn.proxy)))
+        undrawn.check()
+
+
 def test_undrawn_exit(undrawn: Undrawn) -> None:
     """Leaving a block draws nothing, whatever became of the object."""
     undrawn.proxy.__exit__(None, None, None)
