@@ -231,10 +231,10 @@ class _Bell:
         self._lock.acquire()
 
     def ring(self) -> None:
-        try:  # noqa: SIM105, which could be interrupted before it has begun
+        try:
             self._lock.release()
-        except RuntimeError:  # it rings already
-            pass
+        except RuntimeError:
+            return  # it rings already
 
     def wait(self, seconds: float) -> bool:
         return self._lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
@@ -792,7 +792,8 @@ class Pool(Generic[T]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.obj is Pool.obj and (cls.get is not Pool.get or cls.ret is not Pool.ret):
-            cls.obj = cls._obj_by_methods  # type: ignore[method-assign]
+            untyped: Any = cls
+            untyped.obj = cls._obj_by_methods
 
     def invalidate(self, obj: T) -> None:
         """Destroy a lent object, say a broken connection, instead of returning it.
@@ -2207,9 +2208,10 @@ class Proxy(_Handle, Generic[T]):
             if isinstance(value, functools.cached_property):
                 setattr(cls, name, _CachedProperty(value))
         if cls.__init__ is not Proxy.__init__:
-            cls.__init__ = _declaring(cls.__init__)  # type: ignore[method-assign]
+            untyped: Any = cls
+            untyped.__init__ = _declaring(cls.__init__)
             if cls.__setattr__ is Proxy.__setattr__:
-                cls.__setattr__ = _declaring_setattr  # type: ignore[method-assign]
+                untyped.__setattr__ = _declaring_setattr
 
     # Setting it
 
