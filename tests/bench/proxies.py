@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -77,11 +78,85 @@ def _werkzeug(it: Thing) -> Any:
     return _module("werkzeug.local").LocalProxy(variable)
 
 
+def _keep(proxy: Any, it: Thing) -> Any:
+    local = threading.local()
+    local.obj = it
+    object.__setattr__(proxy, "_local", local)
+    return proxy
+
+
+class _Slot:
+    __slots__ = ("_local",)
+
+    _local: Any
+
+
+class _ByGetattr(_Slot):
+    """The least that looks its object up for each thread: it checks nothing and has no names of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._local.obj, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._local.obj, name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._local.obj(*args, **kwargs)
+
+    def __len__(self) -> int:
+        return len(self._local.obj)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._local.obj[key]
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._local.obj == other)
+
+    def __hash__(self) -> int:
+        return hash(self._local.obj)
+
+    def __bool__(self) -> bool:
+        return bool(self._local.obj)
+
+
+class _ByGetattribute(_Slot):
+    """The same, but all names of its own class, too, are its object's."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return getattr(super()._local.obj, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(super()._local.obj, name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._local.obj(*args, **kwargs)
+
+    def __len__(self) -> int:
+        return len(super()._local.obj)
+
+    def __getitem__(self, key: Any) -> Any:
+        return super()._local.obj[key]
+
+    def __eq__(self, other: object) -> bool:
+        return bool(super()._local.obj == other)
+
+    def __hash__(self) -> int:
+        return hash(super()._local.obj)
+
+    def __bool__(self) -> bool:
+        return bool(super()._local.obj)
+
+
 SHARED = "ProxyPatternPool, shared"
 THREAD = "ProxyPatternPool, thread"
 POOLED = "ProxyPatternPool, thread with pool"
 OURS = (SHARED, THREAD, POOLED)
 WRAPT = "wrapt (C)"
+BARE_GETATTR = "bare, thread, __getattr__"
+BARE_GETATTRIBUTE = "bare, thread, __getattribute__"
+NO_PROXY = "no proxy"
+FLOORS = (BARE_GETATTR, BARE_GETATTRIBUTE, NO_PROXY)
+"""No libraries: what nothing of their kind can be faster than."""
 
 CONTENDERS = {
     contender.name: contender
@@ -113,7 +188,9 @@ CONTENDERS = {
             lambda it: _module("django.utils.functional").SimpleLazyObject(lambda: it),
             "Django",
         ),
-        Contender("no proxy", lambda it: it, None, False),
+        Contender(BARE_GETATTR, lambda it: _keep(_ByGetattr(), it), None, False),
+        Contender(BARE_GETATTRIBUTE, lambda it: _keep(_ByGetattribute(), it), None, False),
+        Contender(NO_PROXY, lambda it: it, None, False),
     )
 }
 
@@ -143,6 +220,6 @@ def proxy_table(chosen: list[Contender], settings: timing.Settings) -> timing.Ta
                 table.notes[f"{name}: {statement}"] = f"not supported ({error})"
                 continue
             loops[name] = timing.Loop(statement, {"proxy": proxy, "other": thing()})
-        for name, result in timing.race(loops, settings).items():
-            table.rows[name][key] = result
+        for name, taken in timing.race(loops, settings).items():
+            table.rows[name][key] = timing.figure(taken)
     return table

@@ -179,8 +179,7 @@ def _pool_aims(run: Run) -> Iterator[Aim]:
         if bottom := _median(run, "loop", floor, "plain"):
             ratio = plain / bottom
             yield Aim("the same", f"at most 12 times a `{floor}`", f"{ratio:.1f} times", ratio <= 12)
-        if managed := _median(run, "loop", this, "with"):
-            ratio = managed / plain
+        if ratio := _median(run, "loop", this, "cost"):
             what = "`with pool.obj()`"
             yield Aim(what, "at most 1.3 times get and return", f"{ratio:.2f} times", ratio <= 1.3)
     if (share := _median(run, "crowd-40-5", this, "share")) is not None:
@@ -260,7 +259,7 @@ def better(run: Run) -> Iterator[str]:
             ahead = []
             for name in table.rows:
                 other = table.figure(name, column.id)
-                if other is None or name in (work.NO_HEALTH, work.BARE, "no proxy", *proxies.OURS):
+                if other is None or name in (work.NO_HEALTH, work.BARE, *proxies.FLOORS, *proxies.OURS):
                     continue
                 if _clearly(other, own, column.more_is_better):
                     ahead.append(f"{name} {show(other.median, column.unit)}")

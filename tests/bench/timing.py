@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Settings:
 
     rounds: int = 9
     """Rounds of work with threads, new objects or new processes."""
-    loop_rounds: int = 31
+    loop_rounds: int = 61
     """Rounds of work in one thread, which last milliseconds."""
     loop_seconds: float = 0.01
     windows: tuple[tuple[int, float, float], ...] = (
@@ -122,7 +124,7 @@ def progress(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def interleave(names: Iterable[str], rounds: int) -> Iterator[str]:
+def interleave(names: Iterable[K], rounds: int) -> Iterator[K]:
     """Give each name once a round, another one first in each round."""
     order = list(names)
     for number in range(rounds):
@@ -177,12 +179,12 @@ class Loop:
         return self.run(self.steps) / self.steps
 
 
-def race(loops: dict[str, Loop], settings: Settings) -> dict[str, Figure]:
-    """Run loops in turns and return the seconds of one repetition of each."""
-    values: dict[str, list[float]] = {name: [] for name in loops}
+def race(loops: dict[K, Loop], settings: Settings) -> dict[K, list[float]]:
+    """Run loops in turns and return the seconds of one repetition of each, for each round."""
+    values: dict[K, list[float]] = {name: [] for name in loops}
     with quiet():
         for loop in loops.values():
             loop.calibrate(settings.loop_seconds)
         for name in interleave(loops, settings.loop_rounds):
             values[name].append(loops[name].once())
-    return {name: figure(taken) for name, taken in values.items()}
+    return values

@@ -82,25 +82,32 @@ def loops(chosen: list[Contender], settings: Settings) -> Table:
     table = Table(
         "loop",
         "Get and return, one thread, 4 objects",
-        [Column("plain", "get and return"), Column("with", "with statement")],
+        [
+            Column("plain", "get and return"),
+            Column("with", "with statement"),
+            Column("cost", "with statement / get and return", "share", ranked=False),
+        ],
     )
     with built(table, chosen, lambda contender: contender.build(Maker(), SIZE, SIZE)) as handles:
         timing.progress("get and return")
         known = {name: pools.CONTENDERS[name] for name in handles}
-        plain = {
-            name: timing.Loop(f"it = {it.plain[0]}\n  {it.plain[1]}", {"pool": handles[name].pool})
+        loops = {
+            (name, "plain"): timing.Loop(f"it = {it.plain[0]}\n  {it.plain[1]}", {"pool": handles[name].pool})
             for name, it in known.items()
         }
         names = {"closing": contextlib.closing}
-        managed = {
-            name: timing.Loop(f"with {it.managed}:\n   pass", {"pool": handles[name].pool, **names})
+        loops |= {
+            (name, "with"): timing.Loop(f"with {it.managed}:\n   pass", {"pool": handles[name].pool, **names})
             for name, it in known.items()
             if it.managed
         }
-        for key, group in (("plain", plain), ("with", managed)):
-            figures = timing.race(group, settings)
-            for name in handles:
-                table.rows[name][key] = figures.get(name)
+        values = timing.race(loops, settings)  # all in the same rounds, being compared with each other
+        for name in table.rows:
+            if (name, "with") in values:
+                pairs = zip(values[name, "with"], values[name, "plain"], strict=True)
+                values[name, "cost"] = [managed / plain for managed, plain in pairs]
+        for (name, key), taken in values.items():
+            table.rows[name][key] = timing.figure(taken)
     return table
 
 
