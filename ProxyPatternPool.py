@@ -40,9 +40,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 TYPE_CHECKING = False  # to import `typing` takes as long as this whole module
 if TYPE_CHECKING:
-    from typing import Any, Generic, NoReturn, TypeVar
+    from typing import Any, Generic, NoReturn
 
-    T = TypeVar("T")
+    from typing_extensions import TypeVar  # which every type checker knows
+
+    T = TypeVar("T", default=Any)
     P = TypeVar("P", bound="Pool[Any]")
     _ANY: Any = object()
 else:  # enough to evaluate the annotations
@@ -390,10 +392,9 @@ class _Lending:
             else:
                 self.pool._checkin(use, self.stamp)
         self.use = None
+        # the work of __del__ is done, and an interruption in it would be swallowed
         lease: Any = self
-        lease.__class__ = (
-            _Lending  # the work of __del__ is done, and an interruption in it would be swallowed
-        )
+        lease.__class__ = _Lending
 
     def invalidate(self) -> None:
         """End it by destroying the object."""
@@ -513,8 +514,8 @@ class Pool(Generic[T]):
         max_using_delay: Seconds after which a warning is logged about an object held; 0: the kill delay.
         max_using_delay_kill: Seconds after which an object held is taken away and destroyed; 0: never.
         health_freq: Health checks run every that many rounds.
-        delay: Seconds between housekeeping rounds; 0: half the smallest of the idle and warn delays and the
-            lifetime, else 60 with a health hook, else no housekeeper.
+        delay: Seconds between housekeeping rounds; 0: half the smaller of the idle and warn delays, else 60
+            with a health hook, but at most half the lifetime; else no housekeeper.
         opener: Hook called with an object when it was made.
         getter: Hook called when it is lent.
         retter: Hook called when it is returned.
@@ -542,9 +543,9 @@ class Pool(Generic[T]):
         "__weakref__",
         *("_" + key for key in _REPORTED),
         *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _doomed _fill_after _fun _gate
-        _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _invalidate_on _key _label _lock
-        _making _max_lifetime _max_waiting _next_number _objects _opener _parameters _reset _retter _sem
-        _spare_numbers _stats _strict _time _tracer _wake""".split(),
+        _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _inherited _invalidate_on _key
+        _label _lock _making _max_lifetime _max_waiting _next_number _nmaking _objects _opener _parameters
+        _reset _retter _sem _spare_numbers _stats _strict _time _tracer _wake""".split(),
     )
 
     UseInfo = _Use
@@ -590,6 +591,7 @@ class Pool(Generic[T]):
     def _build(self, parameters: dict[str, Any]) -> None:
         """Become an empty pool, which calls nothing of the user's yet."""
         self._shutdown = True  # until all is well
+        self._inherited: set[int] = set()  # the identities of objects of the parents of forks
         self._configure(**parameters)
         self._reset_state()
 
@@ -676,9 +678,11 @@ class Pool(Generic[T]):
         self._hooked_ret = self._retter is not None or self._reset is not None
 
         self._delay: float = p["delay"]
-        delays = [d for d in (self._max_avail_delay, self._max_using_delay_warn, self._max_lifetime) if d > 0]
         if self._delay == 0:
+            delays = [d for d in (self._max_avail_delay, self._max_using_delay_warn) if d > 0]
             self._delay = min(delays) / 2 if delays else 60.0 if self._health is not None else 0.0
+            if self._max_lifetime > 0:
+                self._delay = min(self._delay or _INFINITY, self._max_lifetime / 2)
         # the first process of "flask --debug" serves nothing
         self._ahead = not (
             os.environ.get("PPP_WERKZEUG_WORKAROUND") and os.environ.get("WERKZEUG_RUN_MAIN") != "true"
@@ -695,6 +699,7 @@ class Pool(Generic[T]):
         self._sem: _Gate | None = self._gate if self._max_size else None
         self._objects: dict[int, _Use] = {}  # all alive, by identity
         self._making: dict[int, _Use] = {}  # by creation number
+        self._nmaking = 0  # how many, to be known without a call
         self._doomed: dict[int, _Use] = {}  # doomed or closing, by identity
         self._spare_numbers: dict[int, None] = {}  # of failed creations
         self._next_number = 0
@@ -706,14 +711,11 @@ class Pool(Generic[T]):
         self._time = self._clock
         self._begin = self._hk_begin = self._time()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
-        self._nobjs = self._nuses = self._ncreating = self._ncreated = self._nhealth = self._bad_health = 0
-        self._nborrows = self._nreturns = self._nkilled = self._nrecycled = self._nwornout = (
-            self._ndestroys
-        ) = 0
+        self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = 0
+        self._nborrows = self._nreturns = self._nhealth = self._bad_health = self._nreset_errors = 0
+        self._nkilled = self._nrecycled = self._nwornout = self._nexpired = self._ninvalidated = 0
         self._hc_rounds = self._hc_errors = self._hk_rounds = self._hk_errors = 0
-        self._nwaits = self._ntimeouts = self._nexpired = self._ninvalidated = self._nreset_errors = (
-            self._nchecks
-        ) = 0
+        self._nwaits = self._ntimeouts = self._nchecks = 0
         self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
         self._shutdown = False
         _registry.pools[self._id] = self
@@ -786,8 +788,13 @@ class Pool(Generic[T]):
             broken = isinstance(exc, self._invalidate_on)
             raise
         finally:
-            if use is None or use.excused != stamp:
-                (self.invalidate if broken else self.ret)(obj)
+            try:
+                if use is None or (use.turn == stamp and use.excused != stamp):
+                    (self.invalidate if broken else self.ret)(obj)
+            except BaseException:
+                if use is not None:
+                    _insist(self._give_back, use, stamp)
+                raise
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -853,9 +860,13 @@ class Pool(Generic[T]):
             self._fill_after = -_INFINITY
             while gate._value > 0 and gate._waiters:
                 gate._free(None)
+        self._parameters = self._parameters | {"min_size": wanted, "max_size": self._max_size}
         if self._min_size < wanted:
             log.warning("%s: min_size %d cut to max_size %d", self._label, wanted, self._min_size)
-        self._evict(lambda use: use.place is _IDLE and self._nlive() > gate._initial_value, oldest_first=True)
+        self._evict(
+            lambda use: use.place is _IDLE and self._nlive() + self._nmaking > gate._initial_value,
+            oldest_first=True,
+        )
         self._refill()
 
     def stats(self) -> dict[str, Any]:
@@ -933,7 +944,7 @@ class Pool(Generic[T]):
         return json.dumps(self.stats(), default=repr)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle_pool, (type(self), self._key, self._parameters)
+        return _unpickle_pool, (type(self), self._key, self._parameters, self.__dict__)
 
     def __del__(self) -> None:
         if getattr(self, "_shutdown", True):
@@ -1119,12 +1130,12 @@ class Pool(Generic[T]):
                 raise
 
     def _fill(self) -> None:
-        """Make objects up to `min_size`, until one fails."""
-        while True:
+        """Make objects up to `min_size`, until one fails; if they do not last, not for ever."""
+        for _ in range(self._min_size):
             use = _Use()
             try:
                 with self._lock:
-                    if self._nlive() + len(self._making) >= self._min_size or not self._reserve(use):
+                    if self._nlive() + self._nmaking >= self._min_size or not self._reserve(use):
                         return
                 self._make(use, lend=False)
             except BaseException as exc:
@@ -1214,11 +1225,12 @@ class Pool(Generic[T]):
                 _insist(self._discard, taken, stamp or taken.turn)
             raise
 
-    def _obtain(self, timeout: float | None) -> _Use:
+    def _obtain(self, timeout: float | None, spent: float = 0.0) -> _Use:
         """Lend an object when none is idle that may be lent unseen: wait, examine, make."""
         if timeout is None:
             timeout = self._timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
+        waits = timeout is None or timeout > spent
+        deadline = None if timeout is None else time.monotonic() + timeout - spent
         use: _Use | None = None
         waiter: _Waiter | None = None
         blank = _Use()
@@ -1228,10 +1240,14 @@ class Pool(Generic[T]):
                     new_waiter = _Waiter(_Use())
                     with self._lock:
                         use = self._take(new_waiter.blank)
-                        if use is None and self._may_wait(timeout):
+                        if use is None and self._may_wait(waits):
                             self._nwaits += 1
                             waiter = new_waiter
                             self._gate._waiters.append(waiter)
+                            # a signal handler may have given back, or shut down, since we looked
+                            if self._shutdown:
+                                self._dismiss()
+                            self._gate._free(None)
                     if use is None and waiter is None:
                         self._refuse(timeout)
                 if waiter is not None:
@@ -1251,11 +1267,14 @@ class Pool(Generic[T]):
                         self._doom(use)
                         use.heir = blank
                     self._close(use)
+                    late = waits and deadline is not None and time.monotonic() >= deadline
                     with self._lock:
                         use.heir = None
-                        use = self._take(blank) if blank.place is _TOKEN else None
+                        use = self._take(blank) if blank.place is _TOKEN and not late else None
                         if use is None:
                             self._forget(blank)
+                    if late:
+                        self._refuse(timeout)
                     continue
                 if use.place is _LENT:
                     return use
@@ -1270,13 +1289,13 @@ class Pool(Generic[T]):
             _insist(self._discard, blank, 0)
             raise
 
-    def _may_wait(self, timeout: float | None) -> bool:
+    def _may_wait(self, waits: bool) -> bool:
         nwaiting = len(self._gate._waiters)
         if 0 < self._max_waiting <= nwaiting and not self._shutdown:
             raise TooManyRequests(
                 f"{self._label}: {nwaiting} wait already, max_waiting is {self._max_waiting}"
             )
-        return not self._shutdown and (timeout is None or timeout > 0)
+        return waits and not self._shutdown
 
     def _await(self, waiter: _Waiter, timeout: float | None, deadline: float | None) -> _Use | None:
         """Wait for one's turn: an object, or a token and with it what is idle or an object to make.
@@ -1306,7 +1325,7 @@ class Pool(Generic[T]):
     def _refuse(self, timeout: float | None) -> NoReturn:
         """Tell why there is no object."""
         with self._lock:
-            nheld = len(self._objects) + len(self._making)
+            nheld = self._gate._initial_value - self._gate._value
             nwaiting = len(self._gate._waiters)
             self._ntimeouts += not self._shutdown
         if self._shutdown:
@@ -1326,12 +1345,10 @@ class Pool(Generic[T]):
     def _obtain_next(self, timeout: float | None, begin: float, tries: int) -> _Use:
         """Lend another object in what is left of the time; a second one even if nothing is."""
         limit = self._timeout if timeout is None else timeout
-        if limit is None:
-            return self._obtain(None)
         spent = self._time() - begin
-        if tries > 1 and spent >= limit:
+        if limit is not None and tries > 1 and spent >= limit:
             self._refuse(limit)
-        return self._obtain(limit - spent)
+        return self._obtain(limit, spent)
 
     def _is_good(self, use: _Use) -> bool:
         """Whether an object in our hands may be lent, after a look at it where it has idled for long."""
@@ -1339,6 +1356,8 @@ class Pool(Generic[T]):
         if now < use.fresh_until:
             return True
         with self._lock:
+            if use.place is not _HELD:  # somebody has closed everything meanwhile; it is not lent, either
+                return True
             expired = now >= use.expires
             if expired:
                 self._nexpired += use.expires > 0
@@ -1375,7 +1394,7 @@ class Pool(Generic[T]):
             if lend:
                 self._lend(use, now)
             else:
-                self._shelve(use, now)
+                self._shelve(use, now, use.turn)
         if not lend and use.place is _DOOMED:
             self._close(use)
 
@@ -1388,10 +1407,9 @@ class Pool(Generic[T]):
         try:
             if not leaving:
                 lock.acquire()
-                if use.place is _LENT and use.turn == stamp:
-                    self._shelve(use, now)
-                    lent = True
-                    done = use.place is not _DOOMED
+                if use.place is _LENT:
+                    lent = self._shelve(use, now, stamp)
+                    done = lent and use.place is not _DOOMED
                 leaving = True
                 lock.release()
             if not done:
@@ -1433,7 +1451,7 @@ class Pool(Generic[T]):
                     use.held = now - use.got
                     self._use_time += use.held
                     if good:
-                        self._shelve(use, now)
+                        self._shelve(use, now, stamp)
                     else:
                         self._doom(use)
                         self._nreset_errors += 1
@@ -1451,12 +1469,11 @@ class Pool(Generic[T]):
         now = self._time()
         try:
             with self._lock:
-                lent = use.place is _LENT and use.turn == stamp
+                lent = self._doom(use, _LENT, stamp)
                 if lent:
                     use.held = now - use.got
                     use.excused = stamp
                     self._use_time += use.held
-                    self._doom(use)
                     self._ninvalidated += 1
             if lent:
                 self._close(use)
@@ -1489,7 +1506,7 @@ class Pool(Generic[T]):
         now = self._time()
         with self._lock:
             if use.place is _HELD:
-                self._shelve(use, now)
+                self._shelve(use, now, use.turn)
                 self._nreturns += 1
         if use.place is _DOOMED:
             self._close(use)
@@ -1540,9 +1557,9 @@ class Pool(Generic[T]):
                 continue
             try:
                 with self._lock:
-                    met = condition(use)
+                    place, turn = use.place, use.turn
+                    met = condition(use) and self._doom(use, place, turn)
                     if met:
-                        self._doom(use)
                         evicted += 1
                         if counter is not None:
                             setattr(self, counter, getattr(self, counter) + 1)
@@ -1616,6 +1633,7 @@ class Pool(Generic[T]):
         records = [*self._objects.values(), *self._making.values()]
         for use in records:
             use.place = _GONE
+            self._inherited.add(use.key)
         _registry.inherited.append(records)
         shutdown = self._shutdown
         self._reset_state()
@@ -1643,7 +1661,9 @@ class Pool(Generic[T]):
     def _trace(self, obj: T) -> str:
         """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
         text = f"{type(obj).__name__} at {id(obj):#x}"
-        return text if self._tracer is None else self._run("tracer", self._tracer, obj, text)
+        if self._tracer is not None and id(obj) not in self._inherited:
+            text = self._run("tracer", self._tracer, obj, text)
+        return text
 
     def _unexpected(self, obj: T) -> None:
         if not self._shutdown:
@@ -1709,20 +1729,24 @@ class Pool(Generic[T]):
         """Reserve the making of an object: its number, its place under the limit, a token if it has none."""
         gate = self._gate
         has_token = blank.place is _TOKEN
-        full = self._nobjs + len(self._making) >= gate._initial_value
+        number = self._next_number
+        for spare in self._spare_numbers:
+            number = spare
+            break
+        # the transition begins
+        full = self._nobjs + self._nmaking >= gate._initial_value
         if self._shutdown or full or (gate._value <= 0 and not has_token):
             return False
-        for number in self._spare_numbers:
-            del self._spare_numbers[number]
-            break
-        else:
-            number = self._next_number
+        if number == self._next_number:
             self._next_number += 1
+        else:
+            del self._spare_numbers[number]
         if not has_token:
             gate._value -= 1
         blank.number = number
         blank.place = _MAKING
         self._making[number] = blank
+        self._nmaking += 1
         self._ncreating += 1
         return True
 
@@ -1737,6 +1761,7 @@ class Pool(Generic[T]):
             use.expires = expires
         use.place = _HELD
         del self._making[use.number]
+        self._nmaking -= 1
         self._objects[key] = use
         self._nobjs += 1
         self._ncreated += 1
@@ -1754,18 +1779,25 @@ class Pool(Generic[T]):
             use.got = now
             self._nuses += 1
 
-    def _shelve(self, use: _Use, now: float) -> None:
-        """Make an object available, or hand it to the oldest waiter; doom it if its time has come."""
+    def _shelve(self, use: _Use, now: float, stamp: int) -> bool:
+        """Make an object available, or hand it to the oldest waiter; doom it if its time has come.
+
+        Whether it was still in our hands, in the lending of that stamp.
+        """
+        if use.turn != stamp:
+            return False
         if use.place is _LENT:
             use.held = held = now - use.got
             use.back = now
             self._use_time += held
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
-            return
+            return False
         elif use.newer is None:  # else it was only examined, and keeps its rank
             use.back = now
-        if self._strict and self._condemn(use, now):
-            return
+        if self._strict:
+            place = use.place
+            if self._condemn(use, now, place, stamp) or use.place is not place or use.turn != stamp:
+                return True
         gate = self._gate
         if gate._waiters:
             if use.newer is not None:
@@ -1783,18 +1815,17 @@ class Pool(Generic[T]):
                 older.newer = root.older = use
             use.place = _IDLE
             gate._value += 1
+        return True
 
-    def _condemn(self, use: _Use, now: float) -> bool:
+    def _condemn(self, use: _Use, now: float, place: str, stamp: int) -> bool:
         """Doom an object whose time has come; else see until when it may be lent unseen."""
         limit = self._gate._initial_value
-        if self._shutdown or self._nobjs - len(self._doomed) + len(self._making) > limit:
-            self._doom(use)
+        if self._shutdown or self._nlive() + self._nmaking > limit:
+            self._doom(use, place, stamp)
         elif now >= use.expires:
-            self._doom(use)
-            self._nexpired += use.expires > 0
+            self._nexpired += self._doom(use, place, stamp) and use.expires > 0
         elif 0 < self._max_use <= use.uses:
-            self._doom(use)
-            self._nwornout += 1
+            self._nwornout += self._doom(use, place, stamp)
         else:
             use.fresh_until = use.expires
             if self._check_after_idle is not None and now + self._check_after_idle < use.expires:
@@ -1802,17 +1833,23 @@ class Pool(Generic[T]):
             return False
         return True
 
-    def _doom(self, use: _Use) -> None:
-        """Give an object up: nobody gets it any more, and somebody is to close it."""
+    def _doom(self, use: _Use, place: str | None = None, turn: int = 0) -> bool:
+        """Give an object up: nobody gets it any more, and somebody is to close it; whether it was not before.
+
+        Not where it has gone on from the place and turn of the decision: a guest came in between.
+        """
+        if place is not None and (use.place is not place or use.turn != turn):
+            return False
         if use.place is _IDLE:
             self._gate._value -= 1
         elif use.place not in _USING:
-            return
+            return False
         use.place = _DOOMED
         self._doomed[use.key] = use
         if use.newer is not None:
             use.newer.older, use.older.newer = use.older, use.newer
             use.older = use.newer = None
+        return True
 
     def _forget(self, use: _Use) -> None:
         """Strike off an object or a creation, and pass its token on."""
@@ -1824,6 +1861,7 @@ class Pool(Generic[T]):
             use.place = _TOKEN
         elif use.place is _MAKING:
             del self._making[use.number]
+            self._nmaking -= 1
             self._spare_numbers[use.number] = None
             use.place = _TOKEN
         if use.place is _TOKEN and use.heir is not None:
@@ -1857,7 +1895,7 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell, delay: float) -> None:
             wake.ring()  # for another who keeps house, or will
             return
         try:
-            if woken:
+            if woken and time.monotonic() < due:  # returns may wake us without end
                 pool._fill()
             else:
                 due = time.monotonic() + delay
@@ -1866,6 +1904,11 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell, delay: float) -> None:
             pool._hk_errors += 1
             log.error("%s: exception in housekeeper: %s", pool._label, exc, exc_info=True)
         del pool
+
+
+def _alive(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
+    """What is still there; unlike `values()`, it does not mind that other threads add to it."""
+    return [thing for ref in things.valuerefs() if (thing := ref()) is not None]
 
 
 class _Registry:
@@ -1879,9 +1922,8 @@ class _Registry:
         self.proxies: weakref.WeakValueDictionary[str, Proxy[Any]] = weakref.WeakValueDictionary()
         self.unpickled: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
         self.recent: deque[Any] = deque(maxlen=16)  # came here lately, and may be asked for again
-        self.inherited: list[
-            Any
-        ] = []  # from the parent of a fork; if dropped, it might close what is not ours
+        # from the parent of a fork; if dropped, it might close what is not ours
+        self.inherited: list[Any] = []
         self.lock = threading.RLock()
 
     def number(self) -> int:
@@ -1895,20 +1937,20 @@ class _Registry:
         """Let all begin anew in the child."""
         self.process = os.getpid()
         self.lock = threading.RLock()
-        for pool in list(self.pools.values()):
+        for pool in _alive(self.pools):
             pool._forked()
-        for proxy in list(self.proxies.values()):
+        for proxy in _alive(self.proxies):
             _core_of(proxy).forked(proxy)
 
     def at_exit(self) -> None:
         """Close the doors before the interpreter ends; nobody is waited for, and waiters are told last."""
         self.ending = True
-        for pool in list(self.pools.values()):
+        for pool in _alive(self.pools):
             try:
                 pool._end()
             except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
                 log.debug("%s: interrupted at exit: %r", pool._label, exc)
-        for pool in list(self.pools.values()):
+        for pool in _alive(self.pools):
             pool._dismiss()
         if self.inherited:
             # even to deallocate what is the parent's, as the interpreter does last, may use it
@@ -1929,7 +1971,9 @@ _POOL_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -> Pool[Any]:
+def _unpickle_pool(
+    cls: type[Pool[Any]], key: str, parameters: dict[str, Any], own: dict[str, Any]
+) -> Pool[Any]:
     """The pool that came here under that key; it makes objects on demand."""
     with _registry.lock:
         pool: Pool[Any] | None = _registry.unpickled.get(key)
@@ -1937,9 +1981,10 @@ def _unpickle_pool(cls: type[Pool[Any]], key: str, parameters: dict[str, Any]) -
             pool = cls.__new__(cls)
             pool._build(parameters)
             pool._key = key
+            pool.__dict__.update(own)
             _registry.unpickled[key] = pool
-        _registry.recent.append(pool)
-        return pool
+    _registry.recent.append(pool)  # which may drop another one, whose closers are run
+    return pool
 
 
 #
@@ -2038,25 +2083,31 @@ class _Core:
         self.seen: type | None = None  # the class of the last object made
         self.lock = threading.RLock()
         self.making = False  # whether the object of the process is being made
-        self.count_anew()
-
-    def count_anew(self) -> None:
-        """Begin with number 0."""
-        self.nobjs = self.next_number = 0
-        self.spare_numbers: list[int] = []
 
     def renew_key(self) -> None:
         """Take a new key, under which this configuration travels and arrives once in each process."""
         self.key = os.urandom(16).hex()
 
+    def begin(self, proxy: Proxy[Any]) -> None:
+        """See where the current objects are kept: of what was set just now, or before a fork."""
+        self.nobjs = self.next_number = 0
+        self.spare_numbers: list[int] = []
+        self.scope = self.asked_scope
+        if self.obj is not None:
+            self.scope = _Scope.SHARED
+        elif self.fun is not None and self.scope is _Scope.AUTO:
+            self.scope = _Scope.THREAD
+        local = _new_local(self.scope)
+        if self.obj is not None:
+            local.obj = self.obj
+        object.__setattr__(proxy, "_local", local)
+
     def forked(self, proxy: Proxy[Any]) -> None:
         """Begin anew in the child of a fork, but for an object that the program itself has set."""
         self.lock = threading.RLock()
         self.making = False
-        if self.fun is not None:
-            self.count_anew()
-            _registry.inherited.append(_local_of(proxy))
-            object.__setattr__(proxy, "_local", _new_local(self.scope))
+        _registry.inherited.append(_local_of(proxy))
+        self.begin(proxy)
 
     def draw(self, proxy: Proxy[Any], timeout: float | None) -> Any:
         """Make the current object, or get it from the pool."""
@@ -2064,11 +2115,12 @@ class _Core:
         try:
             with self.lock:
                 local = _local_of(proxy)
+                fun: Any = self.fun
                 if self.scope is _Scope.SHARED:
-                    self.make_shared(local)
+                    self.make_shared(local, fun)
                 elif self.pool_max_size is not None and self.pool is None:
                     fresh = Pool.__new__(Pool)
-                    given = {"fun": self.fun, "max_size": self.pool_max_size}
+                    given = {"fun": fun, "max_size": self.pool_max_size}
                     fresh._build(_POOL_DEFAULTS | given | self.pool_kwargs)
                     if self.pool is None:  # else a signal handler was faster
                         self.pool = fresh
@@ -2078,14 +2130,14 @@ class _Core:
             if pool is not None:
                 self.borrow(proxy, local, pool, timeout)
             elif not hasattr(local, "obj"):
-                local.obj = self.make()
+                local.obj = self.make(fun)
             obj = local.obj
         except AttributeError as exc:  # it must not look as if the object had no such attribute
             raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
         self.seen = type(obj)
         return obj
 
-    def make_shared(self, local: Any) -> None:
+    def make_shared(self, local: Any, fun: FunHook) -> None:
         """Make the object of the process, once; with the lock held, since everybody has to wait for it."""
         if hasattr(local, "obj"):
             return
@@ -2093,7 +2145,7 @@ class _Core:
             raise ProxyException("the object of the proxy is needed to make it")
         self.making = True
         try:
-            local.obj = self.make()
+            local.obj = self.make(fun)
         finally:
             self.making = False
 
@@ -2112,7 +2164,7 @@ class _Core:
             _insist(lending.end)
             raise
 
-    def make(self) -> Any:
+    def make(self, fun: FunHook) -> Any:
         """Make an object without a pool."""
         with self.lock:
             spare_numbers = self.spare_numbers
@@ -2121,7 +2173,6 @@ class _Core:
             else:
                 number = self.next_number
                 self.next_number += 1
-        fun: Any = self.fun
         try:
             obj = fun(number)
         except BaseException:
@@ -2204,12 +2255,15 @@ class Proxy(_Handle, Generic[T]):
             if base not in Proxy.__mro__:
                 declared = {*vars(base), *vars(base).get("__annotations__", ())}
                 _declare(cls, declared - _MADE_BY_CLASS)
-        for name, value in list(vars(cls).items()):
+        found: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            found.update(vars(base))
+        for name, value in found.items():
             if isinstance(value, functools.cached_property):
                 setattr(cls, name, _CachedProperty(value))
         if cls.__init__ is not Proxy.__init__:
             untyped: Any = cls
-            untyped.__init__ = _declaring(cls.__init__)
+            untyped.__init__ = _declaring(cls)
             if cls.__setattr__ is Proxy.__setattr__:
                 untyped.__setattr__ = _declaring_setattr
 
@@ -2242,16 +2296,7 @@ class Proxy(_Handle, Generic[T]):
             core.renew_key()
             pool, core.pool = core.pool, None
             core.fun, core.obj, core.seen = fun, obj, None
-            core.count_anew()
-            core.scope = core.asked_scope
-            if obj is not None:
-                core.scope = _Scope.SHARED
-            elif fun is not None and core.scope is _Scope.AUTO:
-                core.scope = _Scope.THREAD
-            local = _new_local(core.scope)
-            if obj is not None:
-                local.obj = obj
-            object.__setattr__(self, "_local", local)
+            core.begin(self)
         if pool is not None:
             pool.shutdown()
         return self
@@ -2291,9 +2336,10 @@ class Proxy(_Handle, Generic[T]):
         with core.lock:
             if core.pool is not None:
                 raise ProxyException("cannot override pool parameters once initialized")
-            core.pool_max_size = parameters.pop("max_size", core.pool_max_size)
+            max_size = parameters.pop("max_size", core.pool_max_size)
             _check_pool_parameters(parameters)
             core.renew_key()
+            core.pool_max_size = max_size
             core.pool_kwargs = core.pool_kwargs | parameters
 
     # The current object
@@ -2331,24 +2377,39 @@ class Proxy(_Handle, Generic[T]):
     def _obj(self, timeout: float | None = None) -> Iterator[T]:
         """Give the current object for a `with` block, and return it at the end of the outermost one.
 
+        There, exceptions of the pool's `invalidate_on` destroy it instead.
+
         Args:
             timeout: As for `Pool.get`.
 
         Yields:
             The object itself.
         """
-        local = _local_of(self)
-        obj = self._get_obj(timeout)
-        lending = getattr(local, "lending", None)
-        try:
-            if lending is not None:  # counted there, since tasks may share it
-                lending.depth += 1
+        while True:
+            local = _local_of(self)
+            obj = self._get_obj(timeout)
+            lending: _Lending | None = getattr(local, "lending", None)
+            if local is _local_of(self):  # else it was set anew meanwhile
+                break
+        if lending is None:  # there is no pool
             yield obj
+            return
+        thread = threading.get_ident()
+        broken = False
+        try:
+            lending.depth += 1  # counted there, since tasks may share it
+            yield obj
+        except BaseException as exc:
+            broken = isinstance(exc, lending.pool._invalidate_on)
+            raise
         finally:
-            if lending is not None:
-                lending.depth -= 1
-            if lending is None or lending.depth <= 0 or getattr(local, "lending", None) is not lending:
-                self._ret_obj()
+            lending.depth -= 1
+            current = getattr(local, "lending", None)
+            # a block that is left elsewhere, or late, as a generator's may be, is not to end somebody else's
+            # lending; but what was drawn in the block after a return there ends with it
+            ours = current is lending or (thread == threading.get_ident() and local is _local_of(self))
+            if current is not None and current.depth <= 0 and ours:
+                (self._invalidate_obj if broken and current is lending else self._ret_obj)()
 
     @property
     def _nobjs(self) -> int:
@@ -2379,7 +2440,7 @@ class Proxy(_Handle, Generic[T]):
 
     def __getattribute__(self, name: str) -> Any:
         if name in _own_names and _is_own(self, name):
-            return object.__getattribute__(self, _setter_of(self, name))
+            return object.__getattribute__(self, _meant(self, name))
         try:
             obj = super()._local.obj
         except AttributeError:
@@ -2438,7 +2499,9 @@ class Proxy(_Handle, Generic[T]):
     def __deepcopy__(self, memo: object) -> Proxy[T]:
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if type(self).__reduce__ is not object.__reduce__:  # a subclass knows better
+            return self.__reduce__()
         core = _core_of(self)
         parameters = {
             "obj": core.obj,
@@ -2450,7 +2513,8 @@ class Proxy(_Handle, Generic[T]):
             **core.pool_kwargs,
         }
         own = object.__getattribute__(self, "__dict__")
-        return _unpickle_proxy, (type(self), core.key, parameters, own)
+        # its own attributes come last, since they may refer to it
+        return _unpickle_proxy, (type(self), core.key, parameters), own or None, None, None, _take_over
 
     if TYPE_CHECKING:
 
@@ -2460,7 +2524,9 @@ class Proxy(_Handle, Generic[T]):
         __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = __neg__ = __abs__ = _ANY
         __int__ = __float__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = _ANY
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _ANY
-        __floordiv__ = __mod__ = __pow__ = __xor__ = _ANY
+        __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __divmod__ = _ANY
+        __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _ANY
+        __rand__ = __ror__ = __xor__ = __rxor__ = __invert__ = __pos__ = __round__ = _ANY
 
 
 _proxy_class: Any = Proxy
@@ -2493,15 +2559,19 @@ def _is_building(proxy: Proxy[Any]) -> bool:
         return False
 
 
-def _declaring(init: Callable[..., None]) -> Callable[..., None]:
+def _declaring(cls: Any) -> Callable[..., None]:
     """The `__init__` of a subclass, during which the names that it assigns count as declared."""
+    init = vars(cls).get("__init__")
 
-    @functools.wraps(init)
+    @functools.wraps(cls.__init__)
     def building(self: Proxy[Any], *args: Any, **kwargs: Any) -> None:
         outer = _is_building(self)
         object.__setattr__(self, "_Proxy__building", True)
         try:
-            init(self, *args, **kwargs)
+            if init is None:  # whose turn it is depends on the class of the proxy
+                super(cls, self).__init__(*args, **kwargs)
+            else:
+                init(self, *args, **kwargs)
         finally:
             object.__setattr__(self, "_Proxy__building", outer)
 
@@ -2520,7 +2590,8 @@ class _CachedProperty:
         if proxy is None:
             return self
         own = object.__getattribute__(proxy, "__dict__")  # where it is found from now on
-        return own.setdefault(self.name, self.func(proxy))
+        value = own[self.name] = self.func(proxy)
+        return value
 
 
 def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
@@ -2532,15 +2603,23 @@ def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
 def _is_own(proxy: Proxy[Any], name: str) -> bool:
     """Whether a name is the proxy's own, not its object's."""
     cls: Any = type(proxy)
-    return name in cls._Proxy__own or _setter_of(proxy, name) != name
+    return name in cls._Proxy__own or name in _setters_of(proxy)
 
 
-def _setter_of(proxy: Proxy[Any], name: str) -> str:
-    """The method behind one of the names that depend on `set_name`; any other name as it is."""
+def _setters_of(proxy: Proxy[Any]) -> dict[str, str]:
+    """The methods behind the names that depend on `set_name`."""
     try:
-        return _core_of(proxy).setters.get(name, name)
+        return _core_of(proxy).setters
     except AttributeError:  # a subclass which has not called our __init__ yet
-        return name
+        return {}
+
+
+def _meant(proxy: Proxy[Any], name: str) -> str:
+    """Under which of its own names a proxy has what is asked for."""
+    cls: Any = type(proxy)
+    if name in cls._Proxy__own or name in object.__getattribute__(proxy, "__dict__"):
+        return name  # a subclass may have its own `set`
+    return _setters_of(proxy)[name]
 
 
 def _is_set(proxy: Proxy[Any]) -> bool:
@@ -2615,24 +2694,26 @@ def _check_pool_parameters(parameters: dict[str, Any]) -> None:
             raise ProxyException(f"no such pool parameter: {name}={value!r}")
 
 
-def _unpickle_proxy(
-    cls: type[Proxy[Any]], key: str, parameters: dict[str, Any], own: dict[str, Any]
-) -> Proxy[Any]:
+def _take_over(proxy: Proxy[Any], own: dict[str, Any]) -> None:
+    """Give an unpickled proxy its own attributes."""
+    _declare(type(proxy), own)
+    for name, value in own.items():
+        object.__setattr__(proxy, name, value)
+
+
+def _unpickle_proxy(cls: type[Proxy[Any]], key: str, parameters: dict[str, Any]) -> Proxy[Any]:
     """The proxy that came here under that key."""
     with _registry.lock:
         proxy: Proxy[Any] | None = _registry.unpickled.get(key)
         if proxy is None:
             proxy = cls.__new__(cls)
             Proxy.__init__(proxy, **parameters)
-            _declare(cls, own)
-            for name, value in own.items():
-                object.__setattr__(proxy, name, value)
             if _core_of(proxy).fun is not None:
                 _core_of(proxy).key = key
                 _registry.unpickled[key] = proxy
-        if _core_of(proxy).fun is not None:
-            _registry.recent.append(proxy)
-        return proxy
+    if _core_of(proxy).fun is not None:
+        _registry.recent.append(proxy)
+    return proxy
 
 
 def _special(obj: Any, name: str) -> Any:
@@ -2741,10 +2822,13 @@ def _by_name(name: str) -> Callable[..., Any]:
 
 
 def _unwrapped(obj: Any) -> Any:
-    return _current(obj) if issubclass(type(obj), Proxy) else obj
+    while issubclass(type(obj), Proxy):
+        obj = _current(obj)
+    return obj
 
 
 def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
+    obj = _unwrapped(obj)
     return (obj,) if isinstance(obj, type) else _special(obj, "__mro_entries__")(bases)
 
 

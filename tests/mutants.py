@@ -193,12 +193,7 @@ waiter = self._waiters[-1]
            "issubclass(kind, self.pool._invalidate_on)", "False"),
     Mutant("_Lending.__exit__", "a lending that has ended runs no finalizer",
            "tests/test_edges.py::test_ended_lending_runs_no_finalizer",
-           """
-lease.__class__ = (
-            _Lending""",
-           """
-lease.__class__ = (
-            type(lease)"""),
+           "lease.__class__ = _Lending", "lease.__class__ = type(lease)"),
     Mutant("_Lending.end", "a forgotten lending is given back",
            "tests/test_edges.py::test_interrupted_at_each_point[obj]",
            """
@@ -337,9 +332,12 @@ lease.__class__ = (
                 _insist(self._discard, use, 0)
 """,
            ""),
+    Mutant("Pool._fill", "what does not last is not made for ever",
+           "tests/test_third_review.py::test_filling_ends_when_objects_do_not_last",
+           "for _ in range(self._min_size):", "while True:"),
     Mutant("Pool._fill", "what is being made counts",
            "tests/test_concurrency.py::test_created_with_others_idle",
-           "self._nlive() + len(self._making) >= self._min_size", "self._nlive() >= self._min_size"),
+           "self._nlive() + self._nmaking >= self._min_size", "self._nlive() >= self._min_size"),
     Mutant("Pool._fill", "while the server is down, returns do not ask it again",
            "tests/test_pool.py::test_returns_ask_a_dead_server_once",
            """
@@ -408,7 +406,7 @@ lease.__class__ = (
            "while not self._attend(taken, stamp):", "while self._attend(taken, stamp) and False:"),
     Mutant("Pool._obtain_next", "a getter that gives everything back makes no endless get",
            "tests/test_second_review.py::test_getter_that_always_ends_the_lending[default-ret]",
-           "if tries > 1 and spent >= limit:", "if False:"),
+           "if limit is not None and tries > 1 and spent >= limit:", "if False:"),
     Mutant("Pool._obtain", "an interrupted waiter leaves, and passes on what it got",
            "tests/test_concurrency.py::test_interrupted_wait",
            """
@@ -449,9 +447,28 @@ lease.__class__ = (
            "tests/test_concurrency.py::test_shutdown_during_creation",
            "                self._close(use)  # somebody has shut down",
            "                pass  # somebody has shut down"),
+    Mutant("Pool._obtain", "what came back just before one joins the queue is not waited for",
+           "tests/test_third_review.py::test_returned_while_its_thread_begins_to_wait",
+           """
+                            self._gate._free(None)
+""",
+           ""),
+    Mutant("Pool._obtain", "nobody joins the queue of a pool that was shut down",
+           "tests/test_third_review.py::test_shut_down_while_its_thread_begins_to_wait",
+           """
+                            if self._shutdown:
+                                self._dismiss()
+""",
+           ""),
+    Mutant("Pool._obtain", "examinations keep to the timeout",
+           "tests/test_third_review.py::test_check_keeps_to_the_timeout",
+           "late = waits and deadline is not None and time.monotonic() >= deadline", "late = False"),
+    Mutant("Pool._is_good", "what was closed is not examined",
+           "tests/test_third_review.py::test_health_is_not_asked_about_what_was_closed",
+           "if use.place is not _HELD:", "if False:"),
     Mutant("Pool._may_wait", "nobody waits for a pool that was shut down",
            "tests/test_second_review.py::test_thread_joined_after_the_end[asks at the end]",
-           "return not self._shutdown and (", "return ("),
+           "return waits and not self._shutdown", "return waits"),
     Mutant("Pool._may_wait", "max_waiting",
            "tests/test_second_review.py::test_many_waiting_come_first",
            "if 0 < self._max_waiting <= nwaiting and not self._shutdown:", "if False:"),
@@ -521,7 +538,7 @@ lease.__class__ = (
            "clock, lock = self._time, self._lock", "clock, lock = self._time, threading.RLock()"),
     Mutant("Pool._checkin", "an end of a lending does not end the next one",
            "tests/test_edges.py::test_block_does_not_end_the_next_lending[bare]",
-           "if use.place is _LENT and use.turn == stamp:", "if use.place is _LENT:"),
+           "lent = self._shelve(use, now, stamp)", "lent = self._shelve(use, now, use.turn)"),
     Mutant("Pool._checkin", "an interrupted return is done all the same",
            "tests/test_edges.py::test_interrupted_block_returns_at_once[bare]",
            """
@@ -593,7 +610,7 @@ lease.__class__ = (
            ""),
     Mutant("Pool._invalidate", "an invalidation does not end the next lending",
            "tests/test_edges.py::test_broken_block_does_not_end_the_next_lending",
-           "lent = use.place is _LENT and use.turn == stamp", "lent = use.place is _LENT"),
+           "lent = self._doom(use, _LENT, stamp)", "lent = use.place is _LENT and self._doom(use)"),
     Mutant("Pool._invalidate", "an interrupted invalidation destroys all the same",
            "tests/test_edges.py::test_interrupted_invalidate_can_be_repeated",
            """
@@ -803,7 +820,10 @@ lease.__class__ = (
 """),
     Mutant("Pool._reserve", "never more than max_size alive",
            "tests/test_edges.py::test_token_of_a_pool_that_shrank",
-           "full = self._nobjs + len(self._making) >= gate._initial_value", "full = False"),
+           "full = self._nobjs + self._nmaking >= gate._initial_value", "full = False"),
+    Mutant("Pool._reserve", "never more than max_size alive, whatever a guest makes meanwhile",
+           "tests/test_third_review.py::test_guest_at_each_point[bare-get-borrows]",
+           "full = self._nobjs + self._nmaking >=", "full = self._nobjs + len(self._making) >="),
     Mutant("Pool._reserve", "nothing is made after a shutdown",
            "tests/test_contract.py::test_new_keeps_the_limit",
            "if self._shutdown or full or", "if full or"),
@@ -836,9 +856,12 @@ lease.__class__ = (
            "tests/test_concurrency.py::test_closing_everything_during_hook[retter]",
            """
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
-            return
+            return False
 """,
            ""),
+    Mutant("Pool._shelve", "what a guest has closed during the verdict does not come back",
+           "tests/test_third_review.py::test_guest_at_each_point[strict-ret-closes all]",
+           " or use.place is not place or use.turn != stamp", ""),
     Mutant("Pool._shelve", "objects go to the oldest waiter",
            "tests/test_concurrency.py::test_first_come_first_served",
            """
@@ -894,7 +917,7 @@ else:
            "        if self._shutdown or", "        if"),
     Mutant("Pool._condemn", "a surplus goes as it returns",
            "tests/test_features.py::test_resize_down",
-           "self._nobjs - len(self._doomed) + len(self._making) > limit", "False"),
+           "self._nlive() + self._nmaking > limit", "False"),
     Mutant("Pool._condemn", "what is too old goes when it returns",
            "tests/test_features.py::test_old_objects_are_not_kept",
            "elif now >= use.expires:", "elif False:"),
@@ -913,9 +936,15 @@ else:
            "tests/test_regressions.py::test_all_closed_during_an_examination[hook-idle-False]",
            """
         elif use.place not in _USING:
-            return
+            return False
 """,
            ""),
+    Mutant("Pool._doom", "what a guest has lent since the decision is not closed",
+           "tests/test_third_review.py::test_guest_at_each_point[kills-round-keeps]",
+           "if place is not None and (use.place is not place or use.turn != turn):", "if False:"),
+    Mutant("Pool._evict", "what a guest has lent since the decision is not closed",
+           "tests/test_third_review.py::test_guest_at_each_point[kills-round-keeps]",
+           "self._doom(use, place, turn)", "self._doom(use)"),
     Mutant("Pool._doom", "what is destroyed leaves the idle ones",
            "tests/test_edges.py::test_overtaken_by_a_get[drain]",
            """
@@ -959,24 +988,30 @@ else:
     Mutant("_keep_house", "a housekeeper that is woken only fills",
            "tests/test_edges.py::test_woken_housekeeper_only_fills",
            """
-            if woken:
+            if woken and time.monotonic() < due:  # returns may wake us without end
                 pool._fill()
             else:""",
            "            if True:"),
+    Mutant("_keep_house", "rounds are made however often it is woken",
+           "tests/test_third_review.py::test_rounds_are_made_however_often_the_housekeeper_is_woken",
+           "if woken and time.monotonic() < due:", "if woken:"),
+    Mutant("_alive", "others may add to what is read",
+           "tests/test_third_review.py::test_registry_is_read_while_others_add_to_it",
+           "for ref in things.valuerefs() if (thing := ref()) is not None", "for thing in things.values()"),
     Mutant("_Registry.number", "numbers of pools are unique",
            "tests/test_guards.py::test_numbers_of_pools_wait_for_their_lock",
            "with self.lock:", "with threading.RLock():"),
     Mutant("_Registry.after_fork", "pools begin anew in a child",
            "tests/test_edges.py::test_fork_of_proxies",
            """
-        for pool in list(self.pools.values()):
+        for pool in _alive(self.pools):
             pool._forked()
 """,
            ""),
     Mutant("_Registry.after_fork", "proxies begin anew in a child",
            "tests/test_edges.py::test_fork_of_proxies",
            """
-        for proxy in list(self.proxies.values()):
+        for proxy in _alive(self.proxies):
             _core_of(proxy).forked(proxy)
 """,
            ""),
@@ -992,7 +1027,7 @@ else:
     Mutant("_Registry.at_exit", "waiters are told at the interpreter's end",
            "tests/test_second_review.py::test_thread_joined_after_the_end[waits already]",
            """
-        for pool in list(self.pools.values()):
+        for pool in _alive(self.pools):
             pool._dismiss()
 """,
            ""),
@@ -1088,13 +1123,16 @@ else:
     Mutant("_Core.forked", "a proxy's objects are not used in the child",
            "tests/test_edges.py::test_fork_of_proxies",
            """
-            object.__setattr__(proxy, "_local", _new_local(self.scope))
+        self.begin(proxy)
 """,
            ""),
+    Mutant("_Core.draw", "a draw goes on with the function that was set when it began",
+           "tests/test_third_review.py::test_draw_overtaken_by_a_set",
+           "local.obj = self.make(fun)", "local.obj = self.make(self.fun)"),
     Mutant("_Core.forked", "a proxy's objects are not dropped in the child",
            "tests/test_fork.py::test_child_drops_nothing_of_a_proxy",
            """
-            _registry.inherited.append(_local_of(proxy))
+        _registry.inherited.append(_local_of(proxy))
 """,
            ""),
     Mutant("_Core.forked", "a proxy's lock is free in the child",
@@ -1113,15 +1151,23 @@ else:
 """),
     Mutant("Proxy._obj", "only the outermost block returns",
            "tests/test_proxy.py::test_obj_nested",
-           """
-                lending.depth += 1
-""",
-           """
-                lending.depth = 1
-"""),
+           "lending.depth += 1", "lending.depth = 1"),
     Mutant("Proxy._obj", "a block gives back what was drawn in it",
-           "tests/test_edges.py::test_block_in_a_copied_context_returns_what_it_drew",
-           ' or getattr(local, "lending", None) is not lending', ""),
+           "tests/test_proxy.py::test_obj_after_ret",
+           "ours = current is lending or (thread == threading.get_ident() and local is _local_of(self))",
+           "ours = current is lending"),
+    Mutant("Proxy._obj", "a block that is left in another thread gives nothing of that one back",
+           "tests/test_third_review.py::test_block_left_in_another_thread",
+           "thread == threading.get_ident()", "True"),
+    Mutant("Proxy._obj", "a block that is left late does not end another block",
+           "tests/test_third_review.py::test_block_left_late",
+           "current.depth <= 0 and ", ""),
+    Mutant("Proxy._obj", "a block counts where its object was drawn",
+           "tests/test_third_review.py::test_proxy_set_anew_while_a_block_is_entered",
+           "if local is _local_of(self):  # else it was set anew meanwhile", "if True:"),
+    Mutant("Proxy._obj", "invalidate_on destroys",
+           "tests/test_third_review.py::test_invalidate_on_in_a_block_of_a_proxy[ConnectionError]",
+           "broken = isinstance(exc, lending.pool._invalidate_on)", "pass"),
     Mutant("_end_lending", "an object is not current any more whatever fails",
            "tests/test_edges.py::test_object_is_not_current_while_it_is_returned",
            """

@@ -89,10 +89,13 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert list(tables["loop"]["rows"]) == ["ProxyPatternPool", "queue.SimpleQueue"]
     assert [name for name, table in tables.items() if table["notes"]] == []
     for table in tables.values():
+        assert (table["stolen"] is not None) == Path("/proc/stat").exists()
+        table["stolen"] = 0.25
         for row in table["rows"].values():
             for figure in filter(None, row.values()):
                 assert figure["q1"] <= figure["median"] <= figure["q3"]
 
+    figures.write_text(json.dumps({"3.11": measured}), encoding="utf-8")
     page.write_text((BENCH.parents[1] / "docs/pages/speed.md").read_text(encoding="utf-8"), encoding="utf-8")
     before = page.read_text(encoding="utf-8").partition("<!-- bench:")[0]
     run("run.py", "--json", str(figures), "--page", str(page))
@@ -100,6 +103,9 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert once.startswith(before)
     assert "| ProxyPatternPool |" in once
     assert "### Where others were better" in once
+    assert (
+        once.count("stolen meanwhile by the host of the virtual machine: 25%") == len(tables) - 1
+    )  # not counts
     run("run.py", "--json", str(figures), "--page", str(page))
     assert page.read_text(encoding="utf-8") == once
 

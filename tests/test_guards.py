@@ -149,7 +149,7 @@ def test_numbers_without_a_pool_wait_for_their_lock(spawn: Spawn) -> None:
     proxy = ppp.Proxy[Any](fun=make, max_size=None)
     core = ppp._core_of(proxy)
     with core.lock:
-        task = spawn(core.make)
+        task = spawn(core.make, make)
         assert watch(task)
         assert made == []
     wait_for(stop.reached)

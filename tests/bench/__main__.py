@@ -11,7 +11,9 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,23 +73,17 @@ def measure(options: argparse.Namespace) -> report.Run:
     group = [pools.CONTENDERS[name] for name in chosen(list(pools.CONTENDERS), options.contenders)]
     stand_ins = [proxies.CONTENDERS[name] for name in chosen(list(proxies.CONTENDERS), options.contenders)]
     start = time.perf_counter()
-    tables = []
-    if "loop" in parts:
-        tables.append(work.loops(group, settings))
-    if "crowd" in parts:
-        tables += [work.crowd(group, settings, *window) for window in settings.windows]
-    for part, job in (
-        ("creation", work.creation),
-        ("spike", work.spike),
-        ("housekeeping", work.housekeeping),
-        ("import", work.imports),
-    ):
-        if part in parts:
-            tables.append(job(group, settings))
-    if "proxy" in parts:
-        tables.append(proxies.proxy_table(stand_ins, settings))
-    if "counts" in parts:
-        tables.append(work.counts())
+    jobs: list[tuple[str, Callable[[], timing.Table]]] = [
+        ("loop", lambda: work.loops(group, settings)),
+        *(("crowd", partial(work.crowd, group, settings, *window)) for window in settings.windows),
+        ("creation", lambda: work.creation(group, settings)),
+        ("spike", lambda: work.spike(group, settings)),
+        ("housekeeping", lambda: work.housekeeping(group, settings)),
+        ("import", lambda: work.imports(group, settings)),
+        ("proxy", lambda: proxies.proxy_table(stand_ins, settings)),
+        ("counts", work.counts),
+    ]
+    tables = [timing.watched(job) for part, job in jobs if part in parts]
     timing.progress(f"done in {time.perf_counter() - start:.0f} s")
     distributions = [*(it.distribution for it in group), *(it.distribution for it in stand_ins)]
     return report.Run(report.environment(distributions), {table.id: table for table in tables})

@@ -131,6 +131,7 @@ def text(run: Run) -> str:
                 if table.figure(name, column.id) is not None:
                     lines.append(f"    {name:36} {cell(table, name, column, quartiles=True)}")
         lines += [f"  {name}: {note}" for name, note in table.notes.items()]
+        lines += [f"  {sentence}" for sentence in _disturbed(table)]
     reached = list(aims(run))
     if reached:
         lines += ["", "Aims"]
@@ -179,9 +180,9 @@ def _pool_aims(run: Run) -> Iterator[Aim]:
         if bottom := _median(run, "loop", floor, "plain"):
             ratio = plain / bottom
             yield Aim("the same", f"at most 12 times a `{floor}`", f"{ratio:.1f} times", ratio <= 12)
-        if ratio := _median(run, "loop", this, "cost"):
+        if cost := _median(run, "loop", this, "cost"):
             what = "`with pool.obj()`"
-            yield Aim(what, "at most 1.3 times get and return", f"{ratio:.2f} times", ratio <= 1.3)
+            yield Aim(what, "at most 1.3 times get and return", f"{cost:.2f} times", cost <= 1.3)
     if (share := _median(run, "crowd-40-5", this, "share")) is not None:
         what = "40 threads, 4 objects, 5 ms each"
         yield Aim(what, "least served at least 0.9 of the most", f"{share:.2f}", share >= 0.9)
@@ -286,6 +287,15 @@ def _markdown(table: Table, *, quartiles: bool) -> Iterator[str]:
         yield ""
     for name, note in table.notes.items():
         yield f"- {name}: {note}"
+    for sentence in _disturbed(table):
+        yield ""
+        yield sentence
+
+
+def _disturbed(table: Table) -> Iterator[str]:
+    """Say how restless the machine was, where it is known and matters."""
+    if table.stolen and table.id != "counts":
+        yield f"Processor time stolen meanwhile by the host of the virtual machine: {table.stolen:.0%}."
 
 
 HEADLINES = {

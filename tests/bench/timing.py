@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
+from pathlib import Path
 from typing import Any, TypeVar
 
 K = TypeVar("K")
@@ -83,6 +84,8 @@ class Table:
     """Contenders that could not do it, and why."""
     lines: dict[str, list[float]] = field(default_factory=dict)
     """Gets of each thread, least served first (work with threads only)."""
+    stolen: float | None = None
+    """The share of the processors' time which a virtual machine's host took meanwhile, where it is known."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the table as plain lists and dictionaries."""
@@ -96,7 +99,7 @@ class Table:
             for name, row in data["rows"].items()
         }
         columns = [Column(**column) for column in data["columns"]]
-        return cls(data["id"], data["title"], columns, rows, data["notes"], data["lines"])
+        return cls(data["id"], data["title"], columns, rows, data["notes"], data["lines"], data.get("stolen"))
 
     def figure(self, name: str, column: str) -> Figure | None:
         """Return what a contender reached, `None` where it was not measured."""
@@ -109,6 +112,25 @@ class Table:
         if first is None or mine is None or not first.median:
             return None
         return mine.median / first.median
+
+
+def watched(job: Callable[[], Table]) -> Table:
+    """Do a piece of work, and note how much of the processors' time was stolen meanwhile."""
+    before = _ticks()
+    table = job()
+    after = _ticks()
+    if before and after:
+        table.stolen = (after[7] - before[7]) / max(1, sum(after) - sum(before))
+    return table
+
+
+def _ticks() -> list[int]:
+    """Return what Linux counts of its processors: user, nice, system, idle, iowait, irq, softirq, steal."""
+    file = Path("/proc/stat")
+    if not file.exists():
+        return []
+    first = file.read_text(encoding="ascii").partition("\n")[0]
+    return [int(number) for number in first.split()[1:9]]
 
 
 def figure(values: Sequence[float]) -> Figure:
