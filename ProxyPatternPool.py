@@ -1244,10 +1244,7 @@ class Pool(Generic[T]):
                             self._nwaits += 1
                             waiter = new_waiter
                             self._gate._waiters.append(waiter)
-                            # a signal handler may have given back, or shut down, since we looked
-                            if self._shutdown:
-                                self._dismiss()
-                            self._gate._free(None)
+                            self._gate._free(None)  # a signal handler may have given back since we looked
                     if use is None and waiter is None:
                         self._refuse(timeout)
                 if waiter is not None:

@@ -449,17 +449,7 @@ waiter = self._waiters[-1]
            "                pass  # somebody has shut down"),
     Mutant("Pool._obtain", "what came back just before one joins the queue is not waited for",
            "tests/test_third_review.py::test_returned_while_its_thread_begins_to_wait",
-           """
-                            self._gate._free(None)
-""",
-           ""),
-    Mutant("Pool._obtain", "nobody joins the queue of a pool that was shut down",
-           "tests/test_third_review.py::test_shut_down_while_its_thread_begins_to_wait",
-           """
-                            if self._shutdown:
-                                self._dismiss()
-""",
-           ""),
+           "self._gate._free(None)", "pass"),
     Mutant("Pool._obtain", "examinations keep to the timeout",
            "tests/test_third_review.py::test_check_keeps_to_the_timeout",
            "late = waits and deadline is not None and time.monotonic() >= deadline", "late = False"),
@@ -940,10 +930,10 @@ else:
 """,
            ""),
     Mutant("Pool._doom", "what a guest has lent since the decision is not closed",
-           "tests/test_third_review.py::test_guest_at_each_point[kills-round-keeps]",
+           "tests/test_third_review.py::test_guest_at_each_point[strict-round-keeps]",
            "if place is not None and (use.place is not place or use.turn != turn):", "if False:"),
     Mutant("Pool._evict", "what a guest has lent since the decision is not closed",
-           "tests/test_third_review.py::test_guest_at_each_point[kills-round-keeps]",
+           "tests/test_third_review.py::test_guest_at_each_point[strict-round-keeps]",
            "self._doom(use, place, turn)", "self._doom(use)"),
     Mutant("Pool._doom", "what is destroyed leaves the idle ones",
            "tests/test_edges.py::test_overtaken_by_a_get[drain]",
@@ -1153,7 +1143,7 @@ else:
            "tests/test_proxy.py::test_obj_nested",
            "lending.depth += 1", "lending.depth = 1"),
     Mutant("Proxy._obj", "a block gives back what was drawn in it",
-           "tests/test_proxy.py::test_obj_after_ret",
+           "tests/test_edges.py::test_block_in_a_copied_context_returns_what_it_drew",
            "ours = current is lending or (thread == threading.get_ident() and local is _local_of(self))",
            "ours = current is lending"),
     Mutant("Proxy._obj", "a block that is left in another thread gives nothing of that one back",

@@ -77,7 +77,9 @@ class Visited:
         self.factory = Factory()
         with mock.patch.object(ppp.Pool, "_clock", self.clock):
             self.pool = ppp.Pool(self.factory, closer=Resource.close, delay=3600.0, **self.parameters)
-        self.mine: Resource = self.pool.get()
+        self.mine, *others = [self.pool.get() for _ in range((self.pool._max_size or 1) - 1)]
+        for other in others:
+            self.pool.ret(other)
         self.clock.advance(10.0)
 
     def come(self) -> None:
@@ -163,8 +165,8 @@ GUESTS: dict[str, Callable[[Visited], Any]] = {
     "parameters",
     [
         {"max_size": 2},
-        {"max_size": 3, "min_size": 3, "max_avail_delay": 5.0, "max_use": 5, "max_lifetime": 1000.0},
-        {"max_size": 2, "min_size": 2, "max_using_delay_kill": 5.0, "max_use": 1},
+        {"max_size": 4, "min_size": 1, "max_avail_delay": 5.0, "max_use": 5, "max_lifetime": 1000.0},
+        {"max_size": 2, "min_size": 2, "max_using_delay_kill": 5.0, "max_use": 2},
     ],
     ids=["bare", "strict", "kills"],
 )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 from typing_extensions import assert_type
 
@@ -99,3 +100,16 @@ except ppp.TooManyRequests as busy:
     late: ppp.TimeOut = busy
 except (ppp.TimeOut, ppp.PoolException, ppp.ProxyUnset, ppp.ProxyException, ppp.PPPException):
     pass
+
+# as the README begins: what it stands for is not known yet, and may be used in any way
+db = ppp.Proxy()
+assert_type(db._get_obj(), Any)
+db.execute("SELECT 1")
+named = ppp.Proxy(set_name="become", max_size=4)
+named.become_fun(connect)
+
+number: ppp.Proxy[int] = ppp.Proxy(obj=12)
+print(~number, +number, -number, abs(number), round(number), divmod(number, 5), divmod(25, number))
+print(number @ number, number << 1, 1 << number, number >> 1, 1 >> number, number & 1, 1 & number)
+print(number | 1, 1 | number, number ^ 1, 1 ^ number, number**2, 2**number, number // 5, 5 // number)
+print(number % 5, 5 % number, number + 1, 1 + number, number - 1, 1 - number, number * 2, 2 * number)
