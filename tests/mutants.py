@@ -667,7 +667,7 @@ waiter = self._waiters[-1]
 """,
            ""),
     Mutant("Pool._evict", "who is destroyed is decided under the lock",
-           "tests/test_edges.py::test_overtaken_by_a_get[drain]",
+           "tests/test_edges.py::test_overtaken_by_a_get[_hkRound]",
            "met = condition(use)", "met = True"),
     Mutant("Pool._evict", "an interrupted eviction closes what it has doomed",
            "tests/test_edges.py::test_interrupted_at_each_point[drain]",
