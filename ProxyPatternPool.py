@@ -792,8 +792,7 @@ class Pool(Generic[T]):
                 if use is None or (use.turn == stamp and use.excused != stamp):
                     (self.invalidate if broken else self.ret)(obj)
             except BaseException:
-                if use is not None:
-                    _insist(self._give_back, use, stamp)
+                _insist(self._give_back_late, obj, use, stamp)
                 raise
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
