@@ -749,13 +749,7 @@ INTERRUPTIBLE = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "POP_JUMP_B
 """After these instructions CPython looks for signals, and after no other ones."""
 
 
-def visit(
-    work: Callable[[], Any],
-    guest: Callable[[], Any],
-    limit: int = 2_000,
-    before_each: Callable[[], Any] = lambda: None,
-    after_each: Callable[[], Any] = lambda: None,
-) -> int:
+def visit(work: Callable[[], Any], guest: Callable[[], Any], limit: int = 2_000) -> int:
     """Do the work again and again, the guest coming in at its first point in the module, then at its second…
 
     That is what a signal handler does. Returns how many points the work had.
@@ -782,13 +776,11 @@ def visit(
                     points += 1
             return trace
 
-        before_each()
         sys.settrace(trace)
         try:
             work()
         finally:
             sys.settrace(before)
-        after_each()
         if points <= wanted:
             return points
     raise AssertionError(f"more than {limit} points")

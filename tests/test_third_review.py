@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 import pickle
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource, Spawn, Stop, Task, wait_for
-from test_concurrency import visit
 from test_edges import Strike
 from test_fork import in_child, pytestmark
 
@@ -115,16 +117,29 @@ class Visited:
         assert len(self.factory.alive) == stats["nobjs"]
         self.pool.shutdown()
 
-    def visit(self, work: Callable[[Visited], Any]) -> None:
-        """Let the guest come at each point of the work."""
+    def visit(self, work: Callable[[Visited], Any]) -> int:
+        """Let the guest come at each call, and at each return from a call into C; how many there were."""
+        for wanted in itertools.count(1):
+            points = 0
 
-        def tolerant() -> None:
-            with contextlib.suppress(ppp.PoolException):
-                work(self)
+            def profile(frame: FrameType, event: str, _: object, wanted: int = wanted) -> None:
+                nonlocal points
+                if frame.f_code.co_filename == ppp.__file__ and event in ("call", "c_return"):
+                    points += 1
+                    if points == wanted:
+                        self.come()
 
-        task = Task(visit, tolerant, self.come, before_each=self.build, after_each=self.check)
-        task.start()
-        assert task.result(60.0) > 5
+            self.build()
+            sys.setprofile(profile)
+            try:
+                with contextlib.suppress(ppp.PoolException):
+                    work(self)
+            finally:
+                sys.setprofile(None)
+            self.check()
+            if points < wanted:
+                return points
+        raise AssertionError
 
 
 WORKS: dict[str, Callable[[Visited], Any]] = {
@@ -175,7 +190,7 @@ def test_guest_at_each_point(
 ) -> None:
     """Whatever a signal handler does to the pool, at whatever point of whatever it is doing."""
     monkeypatch.setattr(ppp.Pool, "_start_housekeeper", lambda _: None)  # what misses is made at once
-    Visited(GUESTS[guest], **parameters).visit(WORKS[work])
+    assert Visited(GUESTS[guest], **parameters).visit(WORKS[work]) > 5
 
 
 # The pool: filling
