@@ -494,6 +494,8 @@ class Pool(Generic[T]):
       threading) other threads only at calls, at the entry of a function and when jumping back. So a
       change of state, written without calls, or with one call into C as its last act,
       cannot be cut in two, and a signal handler or a finalizer finds the pool consistent.
+    - Such a guest may use the pool at any call. So a decision that took one is compared with the record's
+      place and turn where it is carried out.
     - Reserve, then work: what is being made is counted before `fun` runs, and taken back if it fails.
     - The verdict on an examined object comes before it is available.
     - Whoever is interrupted with an object in hand gives it up for destruction. Doomed objects that
@@ -1286,6 +1288,7 @@ class Pool(Generic[T]):
             raise
 
     def _may_wait(self, waits: bool) -> bool:
+        """Whether to join the queue, with the lock held; an error if it is too long."""
         nwaiting = len(self._gate._waiters)
         if 0 < self._max_waiting <= nwaiting and not self._shutdown:
             raise TooManyRequests(
