@@ -149,7 +149,7 @@ class _Use:
 
     __dataclass_fields__ = _LazyFields()
     __slots__ = tuple(
-        """asked back excused expires fresh_until got heir held hook key newer number obj older overdue place
+        """asked back excused expires fresh_until got heir hook key newer number obj older overdue place
         turn worn""".split()
     )
 
@@ -166,8 +166,8 @@ class _Use:
         self.fresh_until = _INFINITY  # before that, an idle object may be lent unseen
         self.hook = ""  # the last one begun
         self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
-        self.overdue = False  # whether its holder was warned about
-        self.held = 0.0  # how long it was, the last time, seconds
+        # the lending whose holder was warned about: its turn, and its beginning
+        self.overdue: tuple[int, float] | None = None
         self.excused = -1  # the lending that `invalidate` has ended, as its holder knows
         self.heir: _Use | None = None  # gets its token when it has been closed
         self.older: Any = None
@@ -408,7 +408,7 @@ class _Lending:
         if use is not None:
             self.pool._give_back(use, self.stamp)
             self.use = None
-            self.pool._settle(use)
+            self.pool._settle(use, self.stamp, self.pool._time())
 
 
 class _Lease(_Lending):
@@ -1081,9 +1081,10 @@ class Pool(Generic[T]):
         for use, uses, age in late:
             asked = use.asked
             with self._lock:
-                news = use.place is _LENT and use.turn == uses and not use.overdue
+                told = use.overdue is not None and use.overdue[0] == uses
+                news = use.place is _LENT and use.turn == uses and not told
                 if news:
-                    use.overdue = True
+                    use.overdue = uses, use.got
             if news and asked is not None:
                 log.warning(
                     "%s: %s held for %.3f seconds by thread %s, from %s:%d",
@@ -1423,8 +1424,8 @@ class Pool(Generic[T]):
             if not done:
                 _insist(self._give_back, use, stamp)
             raise
-        if use.overdue or self._nobjs < self._min_size:
-            self._settle(use)
+        if use.overdue is not None or self._nobjs < self._min_size:
+            self._settle(use, stamp, now)
 
     def _give_back_late(self, obj: T, use: _Use | None, stamp: int) -> None:
         """See that an interrupted `ret` is done."""
@@ -1447,8 +1448,7 @@ class Pool(Generic[T]):
                 good = self._hook("reset", self._reset, use)
                 now = self._time()
                 with self._lock:
-                    use.held = now - use.got
-                    self._use_time += use.held
+                    self._use_time += now - use.got
                     if good:
                         self._shelve(use, now, stamp)
                     else:
@@ -1470,9 +1470,8 @@ class Pool(Generic[T]):
             with self._lock:
                 lent = self._doom(use, _LENT, stamp)
                 if lent:
-                    use.held = now - use.got
                     use.excused = stamp
-                    self._use_time += use.held
+                    self._use_time += now - use.got
                     self._ninvalidated += 1
             if lent:
                 self._close(use)
@@ -1480,7 +1479,7 @@ class Pool(Generic[T]):
             _insist(self._discard, use, stamp)
             raise
         if lent:
-            self._settle(use)
+            self._settle(use, stamp, now)
         else:
             self._unexpected(use.obj)
 
@@ -1668,11 +1667,12 @@ class Pool(Generic[T]):
         if not self._shutdown:
             log.warning("%s: unexpected object returned: %s", self._label, self._trace(obj))
 
-    def _settle(self, use: _Use) -> None:
+    def _settle(self, use: _Use, stamp: int, now: float) -> None:
         """Do what follows the end of a lending: tell that a late one is back, fill."""
-        if use.overdue:
-            use.overdue = False
-            log.info("%s: %s is back after %.3f seconds", self._label, self._trace(use.obj), use.held)
+        turn, since = use.overdue or (0, 0.0)
+        if turn == stamp:
+            use.overdue = None
+            log.info("%s: %s is back after %.3f seconds", self._label, self._trace(use.obj), now - since)
         self._refill()
 
     def _describe(self, use: _Use, now: float) -> dict[str, Any]:
@@ -1786,9 +1786,8 @@ class Pool(Generic[T]):
         if use.turn != stamp:
             return False
         if use.place is _LENT:
-            use.held = held = now - use.got
             use.back = now
-            self._use_time += held
+            self._use_time += now - use.got
         elif use.place is not _HELD:  # somebody has closed everything meanwhile
             return False
         elif use.newer is None:  # else it was only examined, and keeps its rank
@@ -2264,7 +2263,7 @@ class Proxy(_Handle, Generic[T]):
             untyped: Any = cls
             untyped.__init__ = _declaring(cls)
             if cls.__setattr__ is Proxy.__setattr__:
-                untyped.__setattr__ = _declaring_setattr
+                untyped.__setattr__ = _declaring_setattr(cls)
 
     # Setting it
 
@@ -2362,7 +2361,7 @@ class Proxy(_Handle, Generic[T]):
 
     def _has_obj(self) -> bool:
         """Tell whether there is a current object, drawing none."""
-        return hasattr(_local_of(self), "obj")
+        return _is_set(self) and hasattr(_local_of(self), "obj")
 
     def _ret_obj(self) -> None:
         """Give the current object back to its pool; if there is none, do nothing."""
@@ -2483,7 +2482,7 @@ class Proxy(_Handle, Generic[T]):
         try:
             obj = _local_of(self).obj
         except AttributeError:
-            return sorted({*type(self).__own, *_core_of(self).setters})
+            return sorted({*type(self).__own, *_setters_of(self)})
         return dir(obj)
 
     def __exit__(self, *args: Any) -> Any:
@@ -2511,7 +2510,10 @@ class Proxy(_Handle, Generic[T]):
             "reclaim": core.reclaim,
             **core.pool_kwargs,
         }
-        own = object.__getattribute__(self, "__dict__")
+        if "__getstate__" in type(self).__own:
+            own = self.__getstate__()
+        else:
+            own = object.__getattribute__(self, "__dict__")
         # its own attributes come last, since they may refer to it
         return _unpickle_proxy, (type(self), core.key, parameters), own or None, None, None, _take_over
 
@@ -2593,10 +2595,15 @@ class _CachedProperty:
         return value
 
 
-def _declaring_setattr(self: Proxy[Any], name: str, value: Any) -> None:
-    if _is_building(self):
-        _declare(type(self), [name])
-    Proxy.__setattr__(self, name, value)
+def _declaring_setattr(cls: Any) -> Callable[..., None]:
+    """The `__setattr__` of such a subclass."""
+
+    def assign(self: Proxy[Any], name: str, value: Any) -> None:
+        if _is_building(self):
+            _declare(type(self), [name])
+        super(cls, self).__setattr__(name, value)
+
+    return assign
 
 
 def _is_own(proxy: Proxy[Any], name: str) -> bool:
@@ -2695,6 +2702,10 @@ def _check_pool_parameters(parameters: dict[str, Any]) -> None:
 
 def _take_over(proxy: Proxy[Any], own: dict[str, Any]) -> None:
     """Give an unpickled proxy its own attributes."""
+    cls: Any = type(proxy)
+    if "__setstate__" in cls._Proxy__own:
+        cls.__setstate__(proxy, own)
+        return
     _declare(type(proxy), own)
     for name, value in own.items():
         object.__setattr__(proxy, name, value)

@@ -527,6 +527,12 @@ LIMITS = [
         "np.add([1, 2], 3, out=x).tolist()",
         "numpy writes to real arrays only; reading goes through `__array__` and the like",
     ),
+    Row(
+        ("list +=",),
+        "[1]",
+        "y = z = [0]; y += x; r = z",
+        "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
+    ),
 ]
 NEVER = {
     "__new__": "makes an object: called by calling its class, which is forwarded",
