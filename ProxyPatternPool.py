@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 TYPE_CHECKING = False  # to import `typing` takes as long as this whole module
 if TYPE_CHECKING:
-    from typing import Any, Generic, NoReturn
+    from typing import Any, ClassVar, Generic, NoReturn
 
     from typing_extensions import TypeVar  # which every type checker knows
 
@@ -148,8 +148,9 @@ class _Use:
     """
 
     __dataclass_fields__ = _LazyFields()
+    __match_args__ = ("uses", "last_get", "last_ret")
     __slots__ = tuple(
-        """asked back excused expires fresh_until got heir hook key newer number obj older overdue place
+        """asked back excused expires fresh_until got heir hook key leave newer number obj older overdue place
         turn worn""".split()
     )
 
@@ -170,6 +171,7 @@ class _Use:
         self.overdue: tuple[int, float] | None = None
         self.excused = -1  # the lending that `invalidate` has ended, as its holder knows
         self.heir: _Use | None = None  # gets its token when it has been closed
+        self.leave: Callable[[], None] | None = None  # to be done when its hooks have been run, once
         self.older: Any = None
         self.newer: Any = None
 
@@ -318,7 +320,7 @@ class _Gate(threading.BoundedSemaphore):
         if use is not None:
             use.place = _GONE
             self._value += 1
-        if self._value > 0 and self._waiters:
+        while self._value > 0 and self._waiters:
             waiter = self._waiters[0]
             del self._waiters[0]
             self._value -= 1
@@ -354,9 +356,6 @@ class _Uses(Mapping[Any, _Use]):
     def __getitem__(self, obj: Any) -> _Use:
         return self._pool._objects[id(obj)]
 
-    def __contains__(self, obj: object) -> bool:
-        return id(obj) in self._pool._objects
-
     def __iter__(self) -> Iterator[Any]:
         return iter([use.obj for use in self._pool._records()])
 
@@ -367,9 +366,13 @@ class _Uses(Mapping[Any, _Use]):
 class _Lending:
     """One lending of an object, ended once however often its end is asked for."""
 
-    __slots__ = ("depth", "pool", "stamp", "timeout", "use")
+    __slots__ = ("depth", "ending", "former", "pool", "stamp", "timeout", "use")
 
+    # of a proxy:
     depth: int  # how many blocks of `Proxy._obj` are in it
+    ending: bool  # whether its end has begun
+    former: _Lending | None  # which it has displaced
+
     pool: Pool[Any]
     timeout: float | None
     use: _Use | None
@@ -398,9 +401,10 @@ class _Lending:
 
     def invalidate(self) -> None:
         """End it by destroying the object."""
-        assert self.use is not None  # nobody else has ended it
-        self.pool._invalidate(self.use, self.stamp)
-        self.use = None
+        use = self.use
+        if use is not None:
+            self.pool._invalidate(use, self.stamp)
+            self.use = None
 
     def end(self) -> None:
         """See that it has ended; safe to repeat."""
@@ -426,23 +430,26 @@ class _Lease(_Lending):
             _insist(self.end)
 
 
-def _lending(kind: type[_Lending], pool: Pool[Any], timeout: float | None) -> _Lending:
-    lending = kind()
-    lending.depth = 0
-    lending.pool = pool
-    lending.timeout = timeout
-    lending.use = None
-    return lending
-
-
 def _insist(step: Callable[..., object], *args: object) -> None:
     """Do a step of cleaning up which may be repeated, however often it is interrupted, within reason."""
     for _ in range(100):
         try:
             step(*args)
             return
+        except RecursionError:  # our stack is full: another thread's is not, and to start it takes no frame
+            try:
+                _thread.start_new_thread(functools.partial(_insist, step, *args), ())
+                return
+            except RuntimeError:
+                continue
         except BaseException:
             continue  # our caller raises what made it clean up
+
+
+def _make_room(frames: int = 12) -> None:
+    """See that the stack has room for what we begin: where it is full, it could not be undone, either."""
+    if frames > 0:
+        _make_room(frames - 1)
 
 
 def _caller() -> tuple[str, str, int]:
@@ -500,7 +507,7 @@ class Pool(Generic[T]):
     - The verdict on an examined object comes before it is available.
     - Whoever is interrupted with an object in hand gives it up for destruction. Doomed objects that
       nobody closes for that reason are closed by whoever comes next.
-    - A lending is known by its record and `uses`, so that its end can be repeated safely.
+    - A lending is known by its record and `turn`, so that its end can be repeated safely.
     - Waiters are served in order of arrival: what comes free is handed to the oldest one.
     - `_clock` is the only source of time for decisions; the wall clock only shows in `started` and `now`.
     - The housekeeper holds its pool weakly.
@@ -544,10 +551,10 @@ class Pool(Generic[T]):
         "__dict__",
         "__weakref__",
         *("_" + key for key in _REPORTED),
-        *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _doomed _fill_after _fun _gate
+        *"""_ahead _all_back _attended _begin _check_after_idle _closer _debug _fill_after _fun _gate
         _getter _health _hk_begin _hk_time _hooked_ret _housekeeper _idle _inherited _invalidate_on _key
-        _label _lock _making _max_lifetime _max_waiting _next_number _nmaking _objects _opener _parameters
-        _reset _retter _sem _spare_numbers _stats _strict _time _tracer _wake""".split(),
+        _label _lock _making _max_lifetime _max_waiting _next_number _nlive _nmaking _objects _opener
+        _parameters _reset _retter _sem _spare_numbers _stats _strict _time _tracer _wake""".split(),
     )
 
     UseInfo = _Use
@@ -601,7 +608,8 @@ class Pool(Generic[T]):
         """Make the first objects, and see that somebody looks after them."""
         if self._ahead:
             self._fill()
-            self._start_housekeeper()
+            if self._ncreated == 0:  # else it has been started
+                self._start_housekeeper()
 
     def _configure(self, **parameters: Any) -> None:
         """Check the parameters, then take them over."""
@@ -625,7 +633,7 @@ class Pool(Generic[T]):
         if p["name"] is not None and not isinstance(p["name"], str):
             raise PoolException(f"name must be a text, not {p['name']!r}")
         try:
-            issubclass(Exception, p["invalidate_on"])
+            issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
         except TypeError:
             raise PoolException(
                 f"invalidate_on must be exception classes, not {p['invalidate_on']!r}"
@@ -702,7 +710,7 @@ class Pool(Generic[T]):
         self._objects: dict[int, _Use] = {}  # all alive, by identity
         self._making: dict[int, _Use] = {}  # by creation number
         self._nmaking = 0  # how many, to be known without a call
-        self._doomed: dict[int, _Use] = {}  # doomed or closing, by identity
+        self._nlive = 0  # objects that are not to be destroyed
         self._spare_numbers: dict[int, None] = {}  # of failed creations
         self._next_number = 0
         self._idle = _new_root()
@@ -859,13 +867,12 @@ class Pool(Generic[T]):
                 self._min_size = self._max_size
             self._strict = True
             self._fill_after = -_INFINITY
-            while gate._value > 0 and gate._waiters:
-                gate._free(None)
+            gate._free(None)
         self._parameters = self._parameters | {"min_size": wanted, "max_size": self._max_size}
         if self._min_size < wanted:
             log.warning("%s: min_size %d cut to max_size %d", self._label, wanted, self._min_size)
         self._evict(
-            lambda use: use.place is _IDLE and self._nlive() + self._nmaking > gate._initial_value,
+            lambda use: use.place is _IDLE and self._nlive + self._nmaking > gate._initial_value,
             oldest_first=True,
         )
         self._refill()
@@ -878,16 +885,16 @@ class Pool(Generic[T]):
         """
         with self._lock:
             data: dict[str, Any] = {key: getattr(self, "_" + key) for key in _REPORTED}
-            data["ntodel"] = len(self._doomed)
+            data["ntodel"] = self._nobjs - self._nlive
             data["nwaiting"] = len(self._gate._waiters)
             data["sem"] = None
             if self._sem is not None:
                 data["sem"] = {"value": max(0, self._sem._value), "init": self._sem._initial_value}
             records = list(self._objects.values())
         now = self._time()
-        places = [use.place for use in records]
-        avail = [use for use, place in zip(records, places, strict=True) if place is _IDLE]
-        using = [use for use, place in zip(records, places, strict=True) if place in _USING]
+        places = [(use, use.place) for use in records]  # looked at once: nothing is in both lists, or in none
+        avail = [use for use, place in places if place is _IDLE]
+        using = [use for use, place in places if place in _USING]
         return data | {
             "now": time.time(),
             "running": now - self._begin,
@@ -913,9 +920,8 @@ class Pool(Generic[T]):
         try:
             self._end()
             if grace > 0:
-                with self._lock:
-                    if self._nobjs == 0:
-                        self._all_back.ring()
+                if self._nobjs == 0:
+                    self._all_back.ring()
                 self._all_back.wait(grace)
                 self._all_back.ring()  # for another who waits
         finally:
@@ -942,10 +948,20 @@ class Pool(Generic[T]):
     def __str__(self) -> str:
         import json
 
-        return json.dumps(self.stats(), default=repr)
+        return json.dumps(self.stats(), default=repr, skipkeys=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle_pool, (type(self), self._key, self._parameters, self.__dict__)
+        # the parameters come last, since they may refer to the pool
+        return _unpickle_pool, (type(self), self._key), (self._parameters, self.__dict__)
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        with _registry.lock:
+            if not hasattr(self, "_parameters"):  # else it has arrived before
+                parameters, own = state
+                key = self._key
+                self._build(parameters)
+                self._key = key
+                self.__dict__.update(own)
 
     def __del__(self) -> None:
         if getattr(self, "_shutdown", True):
@@ -985,26 +1001,18 @@ class Pool(Generic[T]):
 
     def _create(self) -> T:
         """Make an object beyond those idle, and lend it."""
-        obj: T = self._added(lend=True).obj
-        return obj
+        return self._added(lend=True)
 
     def _new(self) -> T:
         """Make an object and add it to the available ones."""
-        obj: T = self._added(lend=False).obj
-        return obj
+        return self._added(lend=False)
 
-    def _added(self, lend: bool) -> _Use:
-        use = _Use()
-        try:
-            with self._lock:
-                reserved = self._reserve(use)
-            if not reserved:
-                raise PoolException(f"{self._label}: no room for a new object")
-            self._make(use, lend)
-        except BaseException:
-            _insist(self._discard, use, use.turn)
-            raise
-        return use
+    def _added(self, lend: bool) -> T:
+        use = self._add(sys.maxsize, lend)
+        if use is None:
+            raise PoolException(f"{self._label}: no room for a new object")
+        obj: T = use.obj
+        return obj
 
     def _out(self, obj: T) -> None:
         """Take an object out, to be destroyed."""
@@ -1026,7 +1034,7 @@ class Pool(Generic[T]):
 
     def _empty(self) -> None:
         """Close every object, available or lent."""
-        self._evict(lambda use: use.place is _IDLE or use.place in _USING)
+        self._evict(lambda use: True)
 
     def _borrow(self, obj: T) -> bool:
         """Take an available object out for examination; whether it was there."""
@@ -1068,8 +1076,8 @@ class Pool(Generic[T]):
         """Warn about what is held too long, and take it away after the kill delay."""
         warn, kill = self._max_using_delay_warn, self._max_using_delay_kill
         held = [(use, use.turn, now - use.got) for use in self._records() if use.place is _LENT]
-        late = [(use, uses, age) for use, uses, age in held if age >= warn or 0 < kill <= age]
-        doomed = {use: uses for use, uses, age in held if 0 < kill <= age}
+        late = [(use, turn, age) for use, turn, age in held if age >= warn or 0 < kill <= age]
+        doomed = {use: turn for use, turn, age in late if 0 < kill <= age}
         if late:
             log.warning(
                 "%s: %d objects held for %.3f seconds on average, %d to kill",
@@ -1078,13 +1086,13 @@ class Pool(Generic[T]):
                 sum(age for _, _, age in late) / len(late),
                 len(doomed),
             )
-        for use, uses, age in late:
+        for use, turn, age in late:
             asked = use.asked
             with self._lock:
-                told = use.overdue is not None and use.overdue[0] == uses
-                news = use.place is _LENT and use.turn == uses and not told
+                told = use.overdue is not None and use.overdue[0] == turn
+                news = use.place is _LENT and use.turn == turn and not told
                 if news:
-                    use.overdue = uses, use.got
+                    use.overdue = turn, use.got
             if news and asked is not None:
                 log.warning(
                     "%s: %s held for %.3f seconds by thread %s, from %s:%d",
@@ -1109,7 +1117,7 @@ class Pool(Generic[T]):
                 lambda use: (
                     use.place is _IDLE
                     and now - use.back >= self._max_avail_delay
-                    and self._nlive() > self._min_size
+                    and self._nlive > self._min_size
                 ),
                 "_nrecycled",
                 oldest_first=True,
@@ -1122,35 +1130,33 @@ class Pool(Generic[T]):
         for use in self._records():
             if self._health is None or use.place is not _IDLE or not self._hold(use):
                 continue
+            turn = use.turn  # once put back, it may be lent before we are interrupted
             try:
                 if self._examine(use):
                     self._unhold(use)
                 else:
-                    self._discard(use, use.turn)
+                    self._discard(use, turn)
             except BaseException:
-                _insist(self._discard, use, use.turn)
+                _insist(self._discard, use, turn)
                 raise
 
     def _fill(self) -> None:
         """Make objects up to `min_size`, until one fails; if they do not last, not for ever."""
-        for _ in range(self._min_size):
-            use = _Use()
+        left = self._min_size
+        while left > 0:
             try:
-                with self._lock:
-                    if self._nlive() + self._nmaking >= self._min_size or not self._reserve(use):
-                        return
-                self._make(use, lend=False)
-            except BaseException as exc:
-                _insist(self._discard, use, 0)
-                if not isinstance(exc, Exception):
-                    raise
+                use = self._add(self._min_size, lend=False)
+            except Exception as exc:
                 log.error("%s: new object failed: %s", self._label, exc, exc_info=True)
                 self._fill_after = self._time() + max(1.0, self._delay)
                 return
+            if use is None:
+                return
+            left -= use.expires > -_INFINITY  # what was drained as it was made is made anew
 
     def _refill(self) -> None:
         """See that what misses is made, by the housekeeper where there is one, unless creations fail now."""
-        if self._nlive() >= self._min_size or not self._ahead or self._time() < self._fill_after:
+        if self._nlive >= self._min_size or not self._ahead or self._time() < self._fill_after:
             return
         housekeeper = self._housekeeper
         if housekeeper is None or housekeeper is threading.current_thread() or not housekeeper.is_alive():
@@ -1162,22 +1168,30 @@ class Pool(Generic[T]):
         """Start the thread that does the rounds, once."""
         if self._housekeeper is not None or self._delay <= 0 or not self._ahead:
             return
-        thread = threading.Thread(
-            target=_keep_house,
-            args=(weakref.ref(self), self._wake, self._delay),
-            name=f"{self._name} housekeeper",
-            daemon=True,
-        )
+        thread: threading.Thread | None = None
+        begun: list[int] = []
         started = _Bell()
-        with self._lock:
-            if self._housekeeper is not None or self._shutdown:
-                return
-            self._housekeeper = thread
         try:
-            _thread.start_new_thread(_start, (thread, started))
+            thread = threading.Thread(
+                target=_keep_house,
+                args=(weakref.ref(self), self._wake, self._delay),
+                name=f"{self._name} housekeeper",
+                daemon=True,
+            )
+            with self._lock:
+                if self._housekeeper is not None or self._shutdown:
+                    return
+                self._housekeeper = thread
+            # filled by C: no interruption can leave it open whether the thread has begun
+            begun.extend(map(_thread.start_new_thread, (_start,), ((thread, started),)))
             started.wait(_INFINITY)
+            if thread.ident is None:
+                begun.clear()
         except RuntimeError as exc:  # no more threads, or the interpreter is about to end
             log.error("%s: no housekeeper: %s", self._label, exc)
+        finally:
+            if not begun and self._housekeeper is thread:
+                self._housekeeper = None  # the next creation tries again
 
     # The life of an object: making, lending, examining, returning, destroying
 
@@ -1185,6 +1199,8 @@ class Pool(Generic[T]):
         """Lend an object: `get`, but for what it gives."""
         if timeout is not None:
             timeout = _number("timeout", timeout)
+        if self._attended:
+            _make_room()
         clock, lock, gate = self._time, self._lock, self._gate
         now = clock()
         stamp = 0
@@ -1235,6 +1251,7 @@ class Pool(Generic[T]):
         deadline = None if timeout is None else time.monotonic() + timeout - spent
         use: _Use | None = None
         waiter: _Waiter | None = None
+        again = False  # whether our turn had come, though in vain: then we are the next one
         blank = _Use()
         try:
             while True:
@@ -1242,10 +1259,11 @@ class Pool(Generic[T]):
                     new_waiter = _Waiter(_Use())
                     with self._lock:
                         use = self._take(new_waiter.blank)
-                        if use is None and self._may_wait(waits):
-                            self._nwaits += 1
+                        if use is None and self._may_wait(waits, again):
+                            self._nwaits += not again
                             waiter = new_waiter
-                            self._gate._waiters.append(waiter)
+                            waiters = self._gate._waiters
+                            (waiters.appendleft if again else waiters.append)(waiter)
                             self._gate._free(None)  # a signal handler may have given back since we looked
                     if use is None and waiter is None:
                         self._refuse(timeout)
@@ -1253,13 +1271,11 @@ class Pool(Generic[T]):
                     use = self._await(waiter, timeout, deadline)
                     waiter = None
                 if use is None:
+                    again = True
                     continue
                 if use.place is _MAKING:
-                    self._make(use, lend=True)
-                elif self._is_good(use):
-                    with self._lock:
-                        self._lend(use, self._time())
-                else:
+                    self._make(use)
+                elif not self._is_good(use):
                     # the next one, in the same turn: our token outlives the object
                     blank = _Use()
                     with self._lock:
@@ -1275,10 +1291,13 @@ class Pool(Generic[T]):
                     if late:
                         self._refuse(timeout)
                     continue
+                with self._lock:
+                    self._lend(use, self._time())
                 if use.place is _LENT:
                     return use
                 self._close(use)  # somebody has shut down or closed everything meanwhile
                 use = None
+                again = True
         except BaseException:
             if waiter is not None:
                 _insist(self._unwait, waiter)
@@ -1288,10 +1307,10 @@ class Pool(Generic[T]):
             _insist(self._discard, blank, 0)
             raise
 
-    def _may_wait(self, waits: bool) -> bool:
+    def _may_wait(self, waits: bool, again: bool) -> bool:
         """Whether to join the queue, with the lock held; an error if it is too long."""
         nwaiting = len(self._gate._waiters)
-        if 0 < self._max_waiting <= nwaiting and not self._shutdown:
+        if 0 < self._max_waiting <= nwaiting and not again and not self._shutdown:
             raise TooManyRequests(
                 f"{self._label}: {nwaiting} wait already, max_waiting is {self._max_waiting}"
             )
@@ -1319,8 +1338,9 @@ class Pool(Generic[T]):
     def _unwait(self, waiter: _Waiter) -> None:
         """Leave the queue after an interruption, and give up what came meanwhile."""
         self._gate._leave(waiter)
-        if waiter.gift is not None:
-            self._discard(waiter.gift, waiter.gift.turn)
+        for use in (waiter.gift, waiter.blank):
+            if use is not None:
+                self._discard(use, use.turn)
 
     def _refuse(self, timeout: float | None) -> NoReturn:
         """Tell why there is no object."""
@@ -1365,8 +1385,29 @@ class Pool(Generic[T]):
                 self._nchecks += 1
         return not expired and self._examine(use)
 
-    def _make(self, use: _Use, lend: bool) -> None:
-        """Make the object for which a record was reserved, and lend it or make it available.
+    def _add(self, goal: int, lend: bool) -> _Use | None:
+        """Make an object, unless so many live or there is no room; lend it, or make it available."""
+        use = _Use()
+        try:
+            with self._lock:
+                if self._nlive + self._nmaking >= goal or not self._reserve(use):
+                    return None
+            self._make(use)
+            now = self._time()
+            with self._lock:
+                if lend:
+                    self._lend(use, now)
+                else:
+                    self._shelve(use, now, 0)
+            if use.place is _DOOMED:
+                self._close(use)
+        except BaseException:
+            _insist(self._discard, use, use.turn if lend else 0)  # what is available may be lent already
+            raise
+        return use
+
+    def _make(self, use: _Use) -> None:
+        """Make the object for which a record was reserved.
 
         If it fails or is interrupted, our caller discards the record.
         """
@@ -1389,14 +1430,6 @@ class Pool(Generic[T]):
             log.debug("%s: made %s", self._label, self._trace(use.obj))
         self._start_housekeeper()
         self._hook("opener", self._opener, use)
-        now = self._time()
-        with self._lock:
-            if lend:
-                self._lend(use, now)
-            else:
-                self._shelve(use, now, use.turn)
-        if not lend and use.place is _DOOMED:
-            self._close(use)
 
     def _checkin(self, use: _Use, stamp: int) -> None:
         """End a lending: `ret`, but for what it takes. Once begun, nothing prevents it."""
@@ -1412,12 +1445,10 @@ class Pool(Generic[T]):
                     done = lent and use.place is not _DOOMED
                 leaving = True
                 lock.release()
-            if not done:
-                if lent:
-                    self._close(use)
-                elif not self._give_back(use, stamp):
-                    self._unexpected(use.obj)
-                    return
+            # what was doomed just now is closed there, unless somebody else does
+            if not done and not self._give_back(use, stamp) and not lent:
+                self._unexpected(use.obj)
+                return
         except BaseException:
             if not leaving and lock._is_owned():
                 lock.release()
@@ -1437,6 +1468,7 @@ class Pool(Generic[T]):
 
     def _give_back(self, use: _Use, stamp: int) -> bool:
         """End a lending with hooks, or by destruction; whether the object was lent."""
+        _make_room()
         claimed = False
         try:
             with self._lock:
@@ -1446,6 +1478,9 @@ class Pool(Generic[T]):
             if claimed:
                 self._hook("retter", self._retter, use)
                 good = self._hook("reset", self._reset, use)
+                if use.leave is not None:
+                    use.leave()
+                    use.leave = None
                 now = self._time()
                 with self._lock:
                     self._use_time += now - use.got
@@ -1465,6 +1500,7 @@ class Pool(Generic[T]):
 
     def _invalidate(self, use: _Use, stamp: int) -> None:
         """End a lending by destroying the object."""
+        _make_room()
         now = self._time()
         try:
             with self._lock:
@@ -1572,10 +1608,9 @@ class Pool(Generic[T]):
 
     def _sweep(self) -> None:
         """Close what somebody left doomed behind, who was interrupted twice."""
-        with self._lock:
-            doomed = list(self._doomed.values())
-        for use in doomed:
-            self._close(use)
+        for use in self._records():
+            if use.place is _DOOMED:
+                self._close(use)
 
     def _close(self, use: _Use) -> None:
         """Close a doomed object, once; its token goes back when the closer has ended."""
@@ -1686,7 +1721,9 @@ class Pool(Generic[T]):
             else:
                 entry["str"] = str(use.obj)
         except Exception as exc:
-            entry["error"] = f"{type(exc).__name__}: {exc}"
+            entry["error"] = type(exc).__name__
+            with contextlib.suppress(Exception):  # nor need its text be good
+                entry["error"] += f": {exc}"
         entry |= {"uses": use.uses, "last_get": min(0.0, use.got - now), "last_ret": min(0.0, use.back - now)}
         return entry
 
@@ -1696,10 +1733,6 @@ class Pool(Generic[T]):
         """All records, by age."""
         with self._lock:
             return list(self._objects.values())
-
-    def _nlive(self) -> int:
-        """How many objects live that are not to be destroyed."""
-        return self._nobjs - len(self._doomed)
 
     # With the lock held: they neither take it nor call out, and each is all or nothing
 
@@ -1763,6 +1796,7 @@ class Pool(Generic[T]):
         self._nmaking -= 1
         self._objects[key] = use
         self._nobjs += 1
+        self._nlive += 1
         self._ncreated += 1
         self._create_time += spent
         self._fill_after = -_INFINITY
@@ -1817,12 +1851,11 @@ class Pool(Generic[T]):
 
     def _condemn(self, use: _Use, now: float, place: str, stamp: int) -> bool:
         """Doom an object whose time has come; else see until when it may be lent unseen."""
-        limit = self._gate._initial_value
-        if self._shutdown or self._nlive() + self._nmaking > limit:
+        if self._shutdown or self._nlive + self._nmaking > self._gate._initial_value:
             self._doom(use, place, stamp)
         elif now >= use.expires:
             self._nexpired += self._doom(use, place, stamp) and use.expires > 0
-        elif 0 < self._max_use <= use.uses:
+        elif 0 < self._max_use <= use.turn + use.worn:
             self._nwornout += self._doom(use, place, stamp)
         else:
             use.fresh_until = use.expires
@@ -1843,7 +1876,7 @@ class Pool(Generic[T]):
         elif use.place not in _USING:
             return False
         use.place = _DOOMED
-        self._doomed[use.key] = use
+        self._nlive -= 1
         if use.newer is not None:
             use.newer.older, use.older.newer = use.older, use.newer
             use.older = use.newer = None
@@ -1853,7 +1886,6 @@ class Pool(Generic[T]):
         """Strike off an object or a creation, and pass its token on."""
         if use.place is _CLOSING:
             del self._objects[use.key]
-            del self._doomed[use.key]
             self._nobjs -= 1
             self._ndestroys += 1
             use.place = _TOKEN
@@ -1886,22 +1918,25 @@ def _start(thread: threading.Thread, started: _Bell) -> None:
 def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell, delay: float) -> None:
     """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
     due = time.monotonic() + delay
+    pool: Any = None
     while True:
-        woken = wake.wait(due - time.monotonic())
-        pool = ref()
-        if pool is None or pool._shutdown:
-            wake.ring()  # for another who keeps house, or will
-            return
         try:
+            woken = wake.wait(due - time.monotonic())
+            pool = ref()
+            if pool is None or pool._shutdown:
+                wake.ring()  # for another who keeps house, or will
+                return
             if woken and time.monotonic() < due:  # returns may wake us without end
                 pool._fill()
             else:
                 due = time.monotonic() + delay
                 pool._hkRound()
         except BaseException as exc:  # a hook may even try to end the thread
-            pool._hk_errors += 1
-            log.error("%s: exception in housekeeper: %s", pool._label, exc, exc_info=True)
-        del pool
+            with contextlib.suppress(BaseException):  # as may who handles messages; or the pool is gone
+                pool = ref()
+                pool._hk_errors += 1
+                log.error("%s: exception in housekeeper: %s", pool._label, exc, exc_info=True)
+        pool = None
 
 
 def _alive(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
@@ -1922,11 +1957,12 @@ class _Registry:
         self.recent: deque[Any] = deque(maxlen=16)  # came here lately, and may be asked for again
         # from the parent of a fork; if dropped, it might close what is not ours
         self.inherited: list[Any] = []
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # while something that travelled arrives
+        self.numbering = threading.RLock()
 
     def number(self) -> int:
         """A number that no other pool of the process has."""
-        with self.lock:
+        with self.numbering:
             number = self.next_id
             self.next_id += 1
             return number
@@ -1935,6 +1971,7 @@ class _Registry:
         """Let all begin anew in the child."""
         self.process = os.getpid()
         self.lock = threading.RLock()
+        self.numbering = threading.RLock()
         for pool in _alive(self.pools):
             pool._forked()
         for proxy in _alive(self.proxies):
@@ -1969,18 +2006,13 @@ _POOL_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _unpickle_pool(
-    cls: type[Pool[Any]], key: str, parameters: dict[str, Any], own: dict[str, Any]
-) -> Pool[Any]:
-    """The pool that came here under that key; it makes objects on demand."""
+def _unpickle_pool(cls: type[Pool[Any]], key: str) -> Pool[Any]:
+    """The pool that came here under that key, or an empty one, to be built when the rest has come."""
     with _registry.lock:
         pool: Pool[Any] | None = _registry.unpickled.get(key)
-        if pool is None or pool._shutdown:
-            pool = cls.__new__(cls)
-            pool._build(parameters)
+        if pool is None or getattr(pool, "_shutdown", False):
+            pool = _registry.unpickled[key] = cls.__new__(cls)
             pool._key = key
-            pool.__dict__.update(own)
-            _registry.unpickled[key] = pool
     _registry.recent.append(pool)  # which may drop another one, whose closers are run
     return pool
 
@@ -2006,54 +2038,137 @@ class _Local:
     """The current object of everybody."""
 
 
-class _ContextLocal:
-    """The current object of a context, by werkzeug's `Local`.
+class _KeyedLocal:
+    """The current object of who runs, a context or a greenlet: to each belongs a key, and to that a cell.
+
+    The cells are kept here, so that they go with the proxy, and by weak keys, so that they go with the owner.
+    """
+
+    __slots__ = ("_cells", "_key")
+
+    def __init__(self, key: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_cells", weakref.WeakKeyDictionary())
+        object.__setattr__(self, "_key", key)
+
+    def _home(self) -> Any:
+        """The cell of who runs; `None`: there is none yet."""
+        key = self._key()
+        return None if key is None else self._cells.get(key)
+
+    def _move_in(self) -> Any:
+        """A cell for who runs, who has none yet."""
+        return self._cells.setdefault(self._key(), _Local())
+
+    def _publish(self, lending: _Lending) -> None:
+        _put(self._move_in(), lending)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._home(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._home() or self._move_in(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._home(), name)
+
+
+class _Key:
+    """Stands for a context, and for those that are copied from it."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _ContextLocal(_KeyedLocal):
+    """The current object of a context, as by werkzeug's `Local`.
 
     Tasks and contexts that are copied from one with an object share it. What they share is a cell: a
     return by any of them empties it for all, so that none goes on with an object that is somebody else's.
     """
 
-    __slots__ = ("_cells",)
+    __slots__ = ("_variable",)
 
     def __init__(self) -> None:
-        from werkzeug.local import Local
+        from contextvars import ContextVar
 
-        object.__setattr__(self, "_cells", Local())
+        object.__setattr__(self, "_variable", ContextVar("proxy", default=None))
+        super().__init__(self._variable.get)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cells.cell, name)
+    def _move_in(self) -> Any:
+        key = _Key()
+        cell = self._cells[key] = _Local()
+        self._variable.set(key)
+        return cell
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "lending" or not hasattr(self._cells, "cell"):  # what is drawn gets a new cell
-            self._cells.cell = _Local()
-        setattr(self._cells.cell, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self._cells.cell, name)
+    def _publish(self, lending: _Lending) -> None:
+        # in a new cell, for the old one may be shared; shown when it is complete
+        cell = _Local()
+        _put(cell, lending)
+        key = _Key()
+        self._cells[key] = cell
+        former = self._variable.set(key).old_value
+        if isinstance(former, _Key):
+            lending.former = getattr(self._cells.get(former), "lending", None)
 
     def __release_local__(self) -> None:
-        self._cells.__release_local__()
+        self._variable.set(None)
+
+
+class _GreenletLocal(_KeyedLocal):
+    """The current object of an eventlet greenlet. Eventlet's own local keeps that of the last one ended."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        from eventlet import getcurrent
+
+        super().__init__(getcurrent)
+
+
+def _put(home: Any, lending: _Lending) -> None:
+    """Make a lending the current one there, in one step; what it displaces is its `former`."""
+    assert lending.use is not None  # it has begun
+    try:
+        lending.former = home.lending
+    except AttributeError:
+        lending.former = None
+    home.lending = lending
+    home.obj = lending.use.obj
+
+
+def _take_away(home: Any, lending: _Lending) -> None:
+    """Let a lending be current no more there, in one step."""
+    try:
+        if home.lending is lending:
+            del home.lending
+            del home.obj
+    except AttributeError:
+        pass
+
+
+def _home_of(local: Any) -> Any:
+    """Where a local keeps the current object of who runs."""
+    return local._home() if isinstance(local, _KeyedLocal) else local
 
 
 def _new_local(scope: _Scope) -> Any:
     """Where the current object of a scope is kept, as attribute `obj`."""
     if scope is _Scope.THREAD:
-        return threading.local()
+        eventlet: Any = sys.modules.get("eventlet.corolocal")
+        if eventlet is None or threading.local is not eventlet.local:  # else threads are greenlets
+            return threading.local()
+    if scope in (_Scope.THREAD, _Scope.EVENTLET):
+        return _GreenletLocal()
     if scope is _Scope.WERKZEUG:
         return _ContextLocal()
     if scope is _Scope.GEVENT:
         from gevent.local import local as gevent_local
 
         return gevent_local()
-    if scope is _Scope.EVENTLET:
-        from eventlet.corolocal import local as eventlet_local
-
-        return eventlet_local()
     return Proxy.Local()
 
 
 def _link_greenlet(proxy: Proxy[Any]) -> bool:
-    """See that the end of an eventlet greenlet ends its lending: its local stays on."""
+    """See that the end of an eventlet greenlet ends its lending, though somebody may keep the greenlet."""
     from eventlet import getcurrent
 
     link = getattr(getcurrent(), "link", None)
@@ -2086,18 +2201,21 @@ class _Core:
         """Take a new key, under which this configuration travels and arrives once in each process."""
         self.key = os.urandom(16).hex()
 
-    def begin(self, proxy: Proxy[Any]) -> None:
-        """See where the current objects are kept: of what was set just now, or before a fork."""
+    def begin(self, proxy: Proxy[Any], obj: Any, fun: Any, pool: Pool[Any] | None) -> None:
+        """Stand for that from now on, by a new local."""
+        scope = self.asked_scope
+        if obj is not None:
+            scope = _Scope.SHARED
+        elif fun is not None and scope is _Scope.AUTO:
+            scope = _Scope.THREAD
+        local = _new_local(scope)
+        if obj is not None:
+            local.obj = obj
+        spare_numbers: list[int] = []
+        # the transition begins
+        self.obj, self.fun, self.pool, self.scope, self.seen = obj, fun, pool, scope, None
         self.nobjs = self.next_number = 0
-        self.spare_numbers: list[int] = []
-        self.scope = self.asked_scope
-        if self.obj is not None:
-            self.scope = _Scope.SHARED
-        elif self.fun is not None and self.scope is _Scope.AUTO:
-            self.scope = _Scope.THREAD
-        local = _new_local(self.scope)
-        if self.obj is not None:
-            local.obj = self.obj
+        self.spare_numbers = spare_numbers
         object.__setattr__(proxy, "_local", local)
 
     def forked(self, proxy: Proxy[Any]) -> None:
@@ -2105,62 +2223,87 @@ class _Core:
         self.lock = threading.RLock()
         self.making = False
         _registry.inherited.append(_local_of(proxy))
-        self.begin(proxy)
+        self.begin(proxy, self.obj, self.fun, self.pool)
 
     def draw(self, proxy: Proxy[Any], timeout: float | None) -> Any:
         """Make the current object, or get it from the pool."""
-        fresh: Pool[Any] | None = None
+        parameters: dict[str, Any] | None = None
         try:
             with self.lock:
-                local = _local_of(proxy)
+                key, local, pool = self.key, _local_of(proxy), self.pool
                 fun: Any = self.fun
                 if self.scope is _Scope.SHARED:
-                    self.make_shared(local, fun)
-                elif self.pool_max_size is not None and self.pool is None:
-                    fresh = Pool.__new__(Pool)
+                    obj = self.make_shared(local, fun)
+                    self.seen = type(obj)
+                    return obj
+                if pool is None and self.pool_max_size is not None:
                     given = {"fun": fun, "max_size": self.pool_max_size}
-                    fresh._build(_POOL_DEFAULTS | given | self.pool_kwargs)
-                    if self.pool is None:  # else a signal handler was faster
-                        self.pool = fresh
-                pool = self.pool
-            if pool is fresh and pool is not None:
-                pool._work_ahead()
+                    parameters = _POOL_DEFAULTS | given | self.pool_kwargs
+            if parameters is not None:
+                pool = self.new_pool(key, parameters)
+                if pool is None:
+                    return self.draw(proxy, timeout)
             if pool is not None:
-                self.borrow(proxy, local, pool, timeout)
-            elif not hasattr(local, "obj"):
-                local.obj = self.make(fun)
-            obj = local.obj
+                obj = self.borrow(proxy, local, pool, timeout)
+            elif hasattr(local, "obj"):  # by a guest
+                obj = local.obj
+            else:
+                local.obj = obj = self.make(fun)
         except AttributeError as exc:  # it must not look as if the object had no such attribute
             raise ProxyException(f"cannot make the object of the proxy: {type(exc).__name__}: {exc}") from exc
         self.seen = type(obj)
         return obj
 
-    def make_shared(self, local: Any, fun: FunHook) -> None:
-        """Make the object of the process, once; with the lock held, since everybody has to wait for it."""
-        if hasattr(local, "obj"):
-            return
-        if self.making:
-            raise ProxyException("the object of the proxy is needed to make it")
-        self.making = True
-        try:
-            local.obj = self.make(fun)
-        finally:
-            self.making = False
+    def new_pool(self, key: str, parameters: dict[str, Any]) -> Pool[Any] | None:
+        """Make the pool, not with the lock held, since that logs; `None`: it is made already, or set anew."""
+        fresh: Pool[Any] = Pool.__new__(Pool)
+        fresh._build(parameters)
+        with self.lock:
+            if self.pool is not None or self.key is not key:
+                return None
+            self.pool = fresh
+        fresh._work_ahead()
+        return fresh
 
-    def borrow(self, proxy: Proxy[Any], local: Any, pool: Pool[Any], timeout: float | None) -> None:
+    def make_shared(self, local: Any, fun: FunHook) -> Any:
+        """Make the object of the process, once; with the lock held, since everybody has to wait for it."""
+        if not hasattr(local, "obj"):
+            if self.making:
+                raise ProxyException("the object of the proxy is needed to make it")
+            self.making = True
+            try:
+                local.obj = self.make(fun)
+            finally:
+                self.making = False
+        return local.obj
+
+    def borrow(self, proxy: Proxy[Any], local: Any, pool: Pool[Any], timeout: float | None) -> Any:
         """Get the current object from the pool."""
-        if self.reclaim and self.scope is _Scope.EVENTLET and not hasattr(local, "linked"):
+        if self.reclaim and isinstance(local, _GreenletLocal) and not hasattr(local, "linked"):
             local.linked = _link_greenlet(proxy)
-        lending = _lending(_Lease if self.reclaim else _Lending, pool, timeout)
+        lending = _Lease() if self.reclaim else _Lending()
+        lending.depth = 0
+        lending.ending = False
+        lending.former = None
+        lending.pool = pool
+        lending.timeout = timeout
+        lending.use = None
         try:
             obj = lending.__enter__()
-            local.lending = lending
-            local.obj = obj
+            if isinstance(local, _KeyedLocal):
+                local._publish(lending)
+            else:
+                _put(local, lending)
+            if lending.former is not None:  # drawn by a guest, or by `fun` or a hook itself
+                lending.former.end()
+                lending.former = None
         except BaseException:
-            with contextlib.suppress(AttributeError):
-                del local.obj
+            _take_away(_home_of(local), lending)
             _insist(lending.end)
+            if lending.former is not None:
+                _insist(lending.former.end)
             raise
+        return obj
 
     def make(self, fun: FunHook) -> Any:
         """Make an object without a pool."""
@@ -2217,7 +2360,7 @@ class Proxy(_Handle, Generic[T]):
     __slots__ = ("__building", "__core", "__dict__", "__weakref__")
 
     # names which are the proxy's own, by class; and of all classes, to tell the others apart fast
-    __own: frozenset[str] = frozenset()
+    __own: ClassVar[set[str]] = set()
 
     def __init__(
         self,
@@ -2231,8 +2374,6 @@ class Proxy(_Handle, Generic[T]):
         reclaim: bool = False,
         **pool_parameters: Any,
     ) -> None:
-        if obj is not None and fun is not None:
-            raise ProxyException("Proxy cannot set both obj and fun")
         if not isinstance(set_name, str) or not set_name.isidentifier():
             raise ProxyException(f"set_name must be a name, not {set_name!r}")
         if not isinstance(scope, _Scope):
@@ -2249,20 +2390,19 @@ class Proxy(_Handle, Generic[T]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        found: dict[str, Any] = {}
         for base in cls.__mro__:
             if base not in Proxy.__mro__:
                 declared = {*vars(base), *vars(base).get("__annotations__", ())}
                 _declare(cls, declared - _MADE_BY_CLASS)
-        found: dict[str, Any] = {}
-        for base in reversed(cls.__mro__):
-            found.update(vars(base))
+            found = vars(base) | found  # the nearest wins
         for name, value in found.items():
             if isinstance(value, functools.cached_property):
                 setattr(cls, name, _CachedProperty(value))
         if cls.__init__ is not Proxy.__init__:
             untyped: Any = cls
             untyped.__init__ = _declaring(cls)
-            if cls.__setattr__ is Proxy.__setattr__:
+            if cls.__setattr__ is Proxy.__setattr__ or "__setattr__" in vars(cls):
                 untyped.__setattr__ = _declaring_setattr(cls)
 
     # Setting it
@@ -2290,13 +2430,20 @@ class Proxy(_Handle, Generic[T]):
         if fun is not None and not callable(fun):
             raise ProxyException(f"fun must be callable, not {fun!r}")
         core = _core_of(self)
-        with core.lock:
-            core.renew_key()
-            pool, core.pool = core.pool, None
-            core.fun, core.obj, core.seen = fun, obj, None
-            core.begin(self)
-        if pool is not None:
-            pool.shutdown()
+        pool: Pool[Any] | None = None
+        try:
+            with core.lock:
+                pool = core.pool
+                replaced = core.obj, core.fun, _local_of(self)  # to be dropped without the lock
+                core.renew_key()
+                core.begin(self, obj, fun, None)
+            if pool is not None:
+                pool.shutdown()
+        except BaseException:
+            if pool is not None and core.pool is not pool:
+                _insist(pool.shutdown)
+            raise
+        del replaced
         return self
 
     def _set_obj(self, obj: T) -> Proxy[T]:
@@ -2365,11 +2512,11 @@ class Proxy(_Handle, Generic[T]):
 
     def _ret_obj(self) -> None:
         """Give the current object back to its pool; if there is none, do nothing."""
-        _end_lending(self, lambda lending: lending.__exit__(None, None, None))
+        _end_lending(self, broken=False)
 
     def _invalidate_obj(self) -> None:
         """Destroy the current object, say a broken connection, instead of giving it back."""
-        _end_lending(self, _Lending.invalidate)
+        _end_lending(self, broken=True)
 
     @contextlib.contextmanager
     def _obj(self, timeout: float | None = None) -> Iterator[T]:
@@ -2383,31 +2530,43 @@ class Proxy(_Handle, Generic[T]):
         Yields:
             The object itself.
         """
-        while True:
-            local = _local_of(self)
-            obj = self._get_obj(timeout)
-            lending: _Lending | None = getattr(local, "lending", None)
-            if local is _local_of(self):  # else it was set anew meanwhile
-                break
-        if lending is None:  # there is no pool
-            yield obj
-            return
         thread = threading.get_ident()
+        local: Any = None
+        lending: _Lending | None = None
         broken = False
         try:
-            lending.depth += 1  # counted there, since tasks may share it
+            while True:
+                local = _local_of(self)
+                obj = self._get_obj(timeout)
+                lending = getattr(_home_of(local), "lending", None)
+                if lending is None:
+                    if not _is_pooled(self, obj):
+                        break
+                elif lending.ending:  # we are in a hook of its end
+                    lending = None
+                    break
+                else:
+                    lending.depth += 1  # counted there, since tasks may share it
+                    use = lending.use
+                    if not lending.ending and (use is None or use.obj is obj or not _is_pooled(self, obj)):
+                        break
+                    lending.depth -= 1
+                    lending = None
+                # a guest has ended it, or set the proxy anew, before we counted
             yield obj
         except BaseException as exc:
-            broken = isinstance(exc, lending.pool._invalidate_on)
+            broken = lending is not None and isinstance(exc, lending.pool._invalidate_on)
             raise
         finally:
-            lending.depth -= 1
-            current = getattr(local, "lending", None)
-            # a block that is left elsewhere, or late, as a generator's may be, is not to end somebody else's
-            # lending; but what was drawn in the block after a return there ends with it
-            ours = current is lending or (thread == threading.get_ident() and local is _local_of(self))
-            if current is not None and current.depth <= 0 and ours:
-                (self._invalidate_obj if broken and current is lending else self._ret_obj)()
+            if lending is not None:
+                lending.depth -= 1
+                current = getattr(_home_of(local), "lending", None)
+                # a block that is left elsewhere, or late, as a generator's may be, is not to end a lending
+                # of somebody else; but what was drawn in the block after a return there ends with it
+                mine = current is lending or (thread == threading.get_ident() and local is _local_of(self))
+                outermost = lending.depth <= 0 or isinstance(local, _KeyedLocal)  # or others have such blocks
+                if current is not None and outermost and current.depth <= 0 and mine:
+                    _end_lending(self, broken and current is lending)
 
     @property
     def _nobjs(self) -> int:
@@ -2437,8 +2596,8 @@ class Proxy(_Handle, Generic[T]):
     # Forwarding: attributes here, special methods in the table below
 
     def __getattribute__(self, name: str) -> Any:
-        if name in _own_names and _is_own(self, name):
-            return object.__getattribute__(self, _meant(self, name))
+        if name in _own_names and (own := _own_name(self, name)):
+            return object.__getattribute__(self, own)
         try:
             obj = super()._local.obj
         except AttributeError:
@@ -2446,7 +2605,7 @@ class Proxy(_Handle, Generic[T]):
         return getattr(obj, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _own_names and _is_own(self, name):
+        if name in _own_names and _own_name(self, name):
             object.__setattr__(self, name, value)
             return
         try:
@@ -2456,7 +2615,7 @@ class Proxy(_Handle, Generic[T]):
         setattr(obj, name, value)
 
     def __delattr__(self, name: str) -> None:
-        if _is_own(self, name):
+        if _own_name(self, name):
             object.__delattr__(self, name)
         else:
             delattr(_current(self), name)
@@ -2541,7 +2700,9 @@ _MADE_BY_CLASS = {*vars(_Local), *vars(_Handle), "__static_attributes__"}
 
 def _declare(cls: Any, names: Iterable[str]) -> None:
     """Let names be a class's own."""
-    cls._Proxy__own = cls._Proxy__own | frozenset(names)
+    if "_Proxy__own" not in vars(cls):
+        cls._Proxy__own = set(cls._Proxy__own)
+    cls._Proxy__own.update(names)  # in one step, since threads may do so at once
     _own_names.update(cls._Proxy__own)
 
 
@@ -2572,7 +2733,7 @@ def _declaring(cls: Any) -> Callable[..., None]:
             if init is None:  # whose turn it is depends on the class of the proxy
                 super(cls, self).__init__(*args, **kwargs)
             else:
-                init(self, *args, **kwargs)
+                init.__get__(self, type(self))(*args, **kwargs)
         finally:
             object.__setattr__(self, "_Proxy__building", outer)
 
@@ -2597,19 +2758,28 @@ class _CachedProperty:
 
 def _declaring_setattr(cls: Any) -> Callable[..., None]:
     """The `__setattr__` of such a subclass."""
+    own = vars(cls).get("__setattr__")
 
     def assign(self: Proxy[Any], name: str, value: Any) -> None:
         if _is_building(self):
             _declare(type(self), [name])
-        super(cls, self).__setattr__(name, value)
+        if own is None:
+            super(cls, self).__setattr__(name, value)
+        else:
+            own(self, name, value)
 
     return assign
 
 
-def _is_own(proxy: Proxy[Any], name: str) -> bool:
-    """Whether a name is the proxy's own, not its object's."""
+def _own_name(proxy: Proxy[Any], name: str) -> str | None:
+    """Under which of its own names a proxy has what is asked for; `None`: it is the object's."""
     cls: Any = type(proxy)
-    return name in cls._Proxy__own or name in _setters_of(proxy)
+    if name in cls._Proxy__own:
+        return name
+    meant = _setters_of(proxy).get(name)
+    if meant and name in object.__getattribute__(proxy, "__dict__"):
+        return name  # a subclass may have its own `set`
+    return meant
 
 
 def _setters_of(proxy: Proxy[Any]) -> dict[str, str]:
@@ -2618,14 +2788,6 @@ def _setters_of(proxy: Proxy[Any]) -> dict[str, str]:
         return _core_of(proxy).setters
     except AttributeError:  # a subclass which has not called our __init__ yet
         return {}
-
-
-def _meant(proxy: Proxy[Any], name: str) -> str:
-    """Under which of its own names a proxy has what is asked for."""
-    cls: Any = type(proxy)
-    if name in cls._Proxy__own or name in object.__getattribute__(proxy, "__dict__"):
-        return name  # a subclass may have its own `set`
-    return _setters_of(proxy)[name]
 
 
 def _is_set(proxy: Proxy[Any]) -> bool:
@@ -2648,23 +2810,38 @@ def _current(proxy: Proxy[Any], timeout: float | None = None) -> Any:
     return _core_of(proxy).draw(proxy, timeout)
 
 
-def _end_lending(proxy: Proxy[Any], how: Callable[[_Lending], None]) -> None:
-    """Take the current object away, and end its lending; it is not current any more whatever fails."""
-    local = _local_of(proxy)
-    lending: _Lending | None = getattr(local, "lending", None)
-    if lending is None:
-        return
+def _is_pooled(proxy: Proxy[Any], obj: Any) -> bool:
+    """Whether what `_get_obj` gave is of the pool; that of a subclass may give anything."""
+    pool = _core_of(proxy).pool
+    return pool is not None and (type(proxy)._get_obj is Proxy._get_obj or obj in pool._uses)
+
+
+def _end_lending(proxy: Proxy[Any], broken: bool) -> None:
+    """End the lending of the current object, which is not current any more whatever fails.
+
+    The hooks of a return find it current still; then it goes, before anybody else may get the object.
+    """
+    home = _home_of(_local_of(proxy))
     try:
-        try:
-            del local.lending
-        except AttributeError:  # another context is about to end it
-            return
-        with contextlib.suppress(AttributeError):
-            del local.obj
-        how(lending)
+        lending: _Lending = home.lending
+    except AttributeError:
+        return
+    if lending.ending:
+        return
+    lending.ending = True
+    try:
+        use = lending.use
+        if use is not None and use.turn == lending.stamp and lending.pool._hooked_ret and not broken:
+            use.leave = functools.partial(_take_away, home, lending)
+        else:
+            _take_away(home, lending)
+        if broken:
+            lending.invalidate()
+        else:
+            lending.__exit__(None, None, None)
+        _take_away(home, lending)  # where somebody else has ended it
     except BaseException:
-        with contextlib.suppress(AttributeError):
-            del local.obj
+        _take_away(home, lending)
         _insist(lending.end)
         raise
 
@@ -2901,5 +3078,3 @@ for _name, _method in _FORWARDED.items():
     _method.__name__ = _name
     _method.__qualname__ = f"Proxy.{_name}"
     setattr(Proxy, _name, _method)
-for _name in ("__repr__", "__bool__", "__dir__", "__exit__", "__aexit__"):
-    _FORWARDED[_name] = vars(Proxy)[_name]

@@ -236,8 +236,7 @@ waiter = self._waiters[-1]
     Mutant("Pool.resize", "waiters are served by a pool that grows",
            "tests/test_second_review.py::test_resize_serves_before_it_warns",
            """
-            while gate._value > 0 and gate._waiters:
-                gate._free(None)
+            gate._free(None)
 """,
            ""),
     Mutant("Pool.resize", "a surplus goes as it returns",
@@ -265,9 +264,8 @@ waiter = self._waiters[-1]
     Mutant("Pool.shutdown", "a grace with nothing lent does not wait",
            "tests/test_edges.py::test_grace_of_an_empty_pool",
            """
-                with self._lock:
-                    if self._nobjs == 0:
-                        self._all_back.ring()
+                if self._nobjs == 0:
+                    self._all_back.ring()
 """,
            ""),
     Mutant("Pool.shutdown", "a shutdown closes what was left behind",
@@ -285,10 +283,10 @@ waiter = self._waiters[-1]
         _insist(self._end)
 """,
            ""),
-    Mutant("Pool._added", "a failed creation by name gives its token back",
+    Mutant("Pool._add", "a failed creation by name gives its token back",
            "tests/test_edges.py::test_failed_creation_by_name[_new]",
            """
-            _insist(self._discard, use, use.turn)
+            _insist(self._discard, use, use.turn if lend else 0)  # what is available may be lent already
 """,
            ""),
     Mutant("Pool._check_holders", "only the late lending is killed, not the next one",
@@ -296,14 +294,16 @@ waiter = self._waiters[-1]
            "lambda use: use.place is _LENT and use.turn == doomed[use]", "lambda use: use.place is _LENT"),
     Mutant("Pool._check_holders", "only the late lending is warned about",
            "tests/test_edges.py::test_late_lending_that_ends_before_its_warning",
-           "use.place is _LENT and use.turn == uses and not use.overdue", "not use.overdue"),
+           "use.place is _LENT and use.turn == turn and not told",
+           "not told"),
     Mutant("Pool._check_holders", "a late lending is warned about once",
            "tests/test_housekeeping.py::test_held_too_long_is_warned",
-           " and not use.overdue", ""),
+           " and not told",
+           ""),
     Mutant("Pool._recycle", "recycling leaves min_size",
            "tests/test_housekeeping.py::test_idle_are_recycled",
            """
-                    and self._nlive() > self._min_size
+                    and self._nlive > self._min_size
 """,
            ""),
     Mutant("Pool._recycle", "those idle for longest go first",
@@ -315,7 +315,7 @@ waiter = self._waiters[-1]
     Mutant("Pool._health_check", "what is refused is destroyed",
            "tests/test_concurrency.py::test_refused_object_is_never_lent",
            """
-                    self._discard(use, use.turn)
+                    self._discard(use, turn)
 """,
            """
                     self._unhold(use)
@@ -323,21 +323,23 @@ waiter = self._waiters[-1]
     Mutant("Pool._health_check", "an interrupted examination gives the object up",
            "tests/test_housekeeping.py::test_thread_outlives_failures[check-SystemExit]",
            """
-                _insist(self._discard, use, use.turn)
+                _insist(self._discard, use, turn)
 """,
            ""),
-    Mutant("Pool._fill", "a failed filling gives its token back",
+    Mutant("Pool._add", "a failed filling gives its token back",
            "tests/test_second_review.py::test_fills_at_once_after_failures[drain-alone]",
            """
-                _insist(self._discard, use, 0)
+            _insist(self._discard, use, use.turn if lend else 0)  # what is available may be lent already
 """,
            ""),
     Mutant("Pool._fill", "what does not last is not made for ever",
            "tests/test_third_review.py::test_filling_ends_when_objects_do_not_last",
-           "for _ in range(self._min_size):", "while True:"),
-    Mutant("Pool._fill", "what is being made counts",
+           "left -= use.expires > -_INFINITY",
+           "left -= 0"),
+    Mutant("Pool._add", "what is being made counts",
            "tests/test_concurrency.py::test_created_with_others_idle",
-           "self._nlive() + self._nmaking >= self._min_size", "self._nlive() >= self._min_size"),
+           "self._nlive + self._nmaking >= goal",
+           "self._nlive >= goal"),
     Mutant("Pool._fill", "while the server is down, returns do not ask it again",
            "tests/test_pool.py::test_returns_ask_a_dead_server_once",
            """
@@ -358,18 +360,19 @@ waiter = self._waiters[-1]
     Mutant("Pool._start_housekeeper", "one housekeeper, and none after a shutdown",
            "tests/test_guards.py::test_one_housekeeper[two creations at once]",
            """
-            if self._housekeeper is not None or self._shutdown:
-                return
+                if self._housekeeper is not None or self._shutdown:
+                    return
 """,
            ""),
     Mutant("Pool._start_housekeeper", "an interrupted start of a thread leaves no ghost",
            "tests/test_interrupts.py::test_interrupted_constructor_leaves_nothing",
            """
-            _thread.start_new_thread(_start, (thread, started))
+            begun.extend(map(_thread.start_new_thread, (_start,), ((thread, started),)))
             started.wait(_INFINITY)
 """,
            """
             thread.start()
+            begun.append(1)
 """),
     Mutant("Pool._start_housekeeper", "a pool works where no thread can start",
            "tests/test_edges.py::test_no_more_threads[outer]",
@@ -461,7 +464,8 @@ waiter = self._waiters[-1]
            "return waits and not self._shutdown", "return waits"),
     Mutant("Pool._may_wait", "max_waiting",
            "tests/test_second_review.py::test_many_waiting_come_first",
-           "if 0 < self._max_waiting <= nwaiting and not self._shutdown:", "if False:"),
+           "if 0 < self._max_waiting <= nwaiting and not again and not self._shutdown:",
+           "if False:"),
     Mutant("Pool._await", "a token of no use is given up",
            "tests/test_edges.py::test_token_of_a_pool_that_shrank",
            """
@@ -479,10 +483,10 @@ waiter = self._waiters[-1]
     Mutant("Pool._unwait", "what an interrupted waiter got is given up",
            "tests/test_edges.py::test_waiter_interrupted_at_each_point",
            """
-            self._discard(waiter.gift, waiter.gift.turn)
+                self._discard(use, use.turn)
 """,
            """
-            pass
+                pass
 """),
     Mutant("Pool._refuse", "daemon threads are quiet at the interpreter's end",
            "tests/test_exit.py::test_daemon_threads_say_nothing",
@@ -502,11 +506,11 @@ waiter = self._waiters[-1]
             use.obj = None  # it is not for us to close it
 """,
            ""),
-    Mutant("Pool._make", "what is made ahead during a shutdown is closed",
+    Mutant("Pool._add", "what is made ahead during a shutdown is closed",
            "tests/test_concurrency.py::test_shutdown_during_fill",
            """
-        if not lend and use.place is _DOOMED:
-            self._close(use)
+            if use.place is _DOOMED:
+                self._close(use)
 """,
            ""),
     Mutant("Pool._make", "in a child, the housekeeper starts with the first object",
@@ -548,14 +552,8 @@ waiter = self._waiters[-1]
            "if not leaving and lock._is_owned()", "if lock._is_owned()"),
     Mutant("Pool._checkin", "what is worn out is closed on return",
            "tests/test_second_review.py::test_uses_set_by_a_program",
-           """
-                if lent:
-                    self._close(use)
-                elif""",
-           """
-                if lent:
-                    pass
-                elif"""),
+           "if not done and not self._give_back(use, stamp) and not lent:",
+           "if not done and not lent and not self._give_back(use, stamp):"),
     Mutant("Pool._give_back", "two returns at once: one has the object",
            "tests/test_guards.py::test_waits_for_the_lock[ret-hooks]",
            """
@@ -907,13 +905,15 @@ else:
            "        if self._shutdown or", "        if"),
     Mutant("Pool._condemn", "a surplus goes as it returns",
            "tests/test_features.py::test_resize_down",
-           "self._nlive() + self._nmaking > limit", "False"),
+           "self._nlive + self._nmaking > self._gate._initial_value",
+           "False"),
     Mutant("Pool._condemn", "what is too old goes when it returns",
            "tests/test_features.py::test_old_objects_are_not_kept",
            "elif now >= use.expires:", "elif False:"),
     Mutant("Pool._condemn", "max_use",
            "tests/test_edges.py::test_two_contexts_return_at_once[_ret_obj]",
-           "elif 0 < self._max_use <= use.uses:", "elif False:"),
+           "elif 0 < self._max_use <= use.turn + use.worn:",
+           "elif False:"),
     Mutant("Pool._doom", "what is being closed holds a token",
            "tests/test_edges.py::test_interrupted_at_each_point[drain]",
            """
@@ -960,7 +960,7 @@ else:
     Mutant("_keep_house", "the housekeeper holds its pool weakly",
            "tests/test_lifecycle.py::test_abandoned_pool_goes_away[0.001-False]",
            """
-        del pool
+        pool = None
 """,
            ""),
     Mutant("_keep_house", "no failure ends the housekeeper",
@@ -990,7 +990,8 @@ else:
            "for ref in things.valuerefs() if (thing := ref()) is not None", "for thing in things.values()"),
     Mutant("_Registry.number", "numbers of pools are unique",
            "tests/test_guards.py::test_numbers_of_pools_wait_for_their_lock",
-           "with self.lock:", "with threading.RLock():"),
+           "with self.numbering:",
+           "with threading.RLock():"),
     Mutant("_Registry.after_fork", "pools begin anew in a child",
            "tests/test_edges.py::test_fork_of_proxies",
            """
@@ -1035,33 +1036,36 @@ else:
            "with _registry.lock:", "with threading.RLock():"),
     Mutant("_unpickle_pool", "a pickled pool that was shut down arrives anew",
            "tests/test_edges.py::test_arrival_after_a_shutdown",
-           " or pool._shutdown", ""),
+           ' or getattr(pool, "_shutdown", False)',
+           ""),
     Mutant("Pool", "time is monotonic",
            "tests/test_contract.py::test_internal_parts",
            "_clock: Callable[[], float] = time.monotonic", "_clock: Callable[[], float] = time.time"),
     Mutant("_Objects.__contains__", "objects are known by identity",
            "tests/test_edges.py::test_views_know_objects_by_identity",
            "self._pool._objects.get(id(obj))", "{u.obj: u for u in self._pool._objects.values()}.get(obj)"),
-    Mutant("_Core.draw", "a proxy makes one pool, whoever comes first",
+    Mutant("_Core.new_pool", "a proxy makes one pool, whoever comes first",
            "tests/test_guards.py::test_one_pool_for_two_threads",
-           "with self.lock:", "with threading.RLock():"),
-    Mutant("_Core.draw", "a proxy makes one pool, a signal handler's first",
+           """
+            if self.pool is not None or self.key is not key:
+                return None
+""",
+           ""),
+    Mutant("_Core.new_pool", "a proxy makes one pool, a signal handler's first",
            "tests/test_second_review.py::test_handler_draws_while_the_pool_is_built",
            """
-                    if self.pool is None:  # else a signal handler was faster
-                        self.pool = fresh
+            if self.pool is not None or self.key is not key:
 """,
            """
-                    self.pool = fresh
+            if self.key is not key:
 """),
     Mutant("_Core.draw", "a fun that raises AttributeError does not look like a missing attribute",
            "tests/test_proxy_forwarding.py::test_function_raising_attribute_error[SHARED]",
            "        except AttributeError as exc:", "        except ZeroDivisionError as exc:"),
-    Mutant("_Core.draw", "a proxy's pool is filled",
+    Mutant("_Core.new_pool", "a proxy's pool is filled",
            "tests/test_edges.py::test_pool_of_a_proxy_is_filled",
            """
-            if pool is fresh and pool is not None:
-                pool._work_ahead()
+        fresh._work_ahead()
 """,
            ""),
     Mutant("_Core.make_shared", "an object that needs itself to be made",
@@ -1081,21 +1085,21 @@ else:
             pass
 """),
     Mutant("_Core.borrow", "an interrupted draw gives the object back",
-           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[before-lending]",
+           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[before-_put]",
            """
             _insist(lending.end)
 """,
            ""),
     Mutant("_Core.borrow", "an interrupted draw leaves no object behind",
-           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[after-obj]",
+           "tests/test_regressions.py::test_interrupted_while_the_object_is_stored[after-_ContextLocal._publish]",
            """
-            with contextlib.suppress(AttributeError):
-                del local.obj
+            _take_away(_home_of(local), lending)
 """,
            ""),
     Mutant("_Core.borrow", "reclaim",
            "tests/test_regressions.py::test_back_after_with_reclaim",
-           "_Lease if self.reclaim else _Lending", "_Lending"),
+           "_Lease() if self.reclaim else _Lending()",
+           "_Lending()"),
     Mutant("_Core.make", "numbers are unique without a pool",
            "tests/test_guards.py::test_numbers_without_a_pool_wait_for_their_lock",
            """
@@ -1113,12 +1117,13 @@ else:
     Mutant("_Core.forked", "a proxy's objects are not used in the child",
            "tests/test_edges.py::test_fork_of_proxies",
            """
-        self.begin(proxy)
+        self.begin(proxy, self.obj, self.fun, self.pool)
 """,
            ""),
     Mutant("_Core.draw", "a draw goes on with the function that was set when it began",
            "tests/test_third_review.py::test_draw_overtaken_by_a_set",
-           "local.obj = self.make(fun)", "local.obj = self.make(self.fun)"),
+           "obj = self.make(fun)",
+           "obj = self.make(self.fun)"),
     Mutant("_Core.forked", "a proxy's objects are not dropped in the child",
            "tests/test_fork.py::test_child_drops_nothing_of_a_proxy",
            """
@@ -1144,8 +1149,8 @@ else:
            "lending.depth += 1", "lending.depth = 1"),
     Mutant("Proxy._obj", "a block gives back what was drawn in it",
            "tests/test_edges.py::test_block_in_a_copied_context_returns_what_it_drew",
-           "ours = current is lending or (thread == threading.get_ident() and local is _local_of(self))",
-           "ours = current is lending"),
+           "mine = current is lending or (thread == threading.get_ident() and local is _local_of(self))",
+           "mine = current is lending"),
     Mutant("Proxy._obj", "a block that is left in another thread gives nothing of that one back",
            "tests/test_third_review.py::test_block_left_in_another_thread",
            "thread == threading.get_ident()", "True"),
@@ -1154,21 +1159,18 @@ else:
            "current.depth <= 0 and ", ""),
     Mutant("Proxy._obj", "a block counts where its object was drawn",
            "tests/test_third_review.py::test_proxy_set_anew_while_a_block_is_entered",
-           "if local is _local_of(self):  # else it was set anew meanwhile", "if True:"),
+           "use is None or use.obj is obj or not _is_pooled(self, obj)", "True"),
     Mutant("Proxy._obj", "invalidate_on destroys",
            "tests/test_third_review.py::test_invalidate_on_in_a_block_of_a_proxy[ConnectionError]",
-           "broken = isinstance(exc, lending.pool._invalidate_on)", "pass"),
+           "broken = lending is not None and isinstance(exc, lending.pool._invalidate_on)",
+           "pass"),
     Mutant("_end_lending", "an object is not current any more whatever fails",
-           "tests/test_edges.py::test_object_is_not_current_while_it_is_returned",
+           "tests/test_edges.py::test_object_is_not_current_when_it_may_be_lent",
            """
-        with contextlib.suppress(AttributeError):
-            del local.obj
-        how(lending)
+            use.leave = functools.partial(_take_away, home, lending)
 """,
            """
-        how(lending)
-        with contextlib.suppress(AttributeError):
-            del local.obj
+            pass
 """),
     Mutant("_end_lending", "an interrupted _ret_obj returns all the same",
            "tests/test_edges.py::test_interrupted_return_by_a_proxy_at_each_point",
@@ -1177,18 +1179,26 @@ else:
 """,
            ""),
     Mutant("_end_lending", "two contexts that give back the same object",
-           "tests/test_regressions.py::test_two_contexts_end_at_once[lending]",
+           "tests/test_regressions.py::test_two_contexts_end_at_once_with_a_slow_retter",
            """
-        except AttributeError:  # another context is about to end it
-            return
+    if lending.ending:
+        return
+""",
+           ""),
+    Mutant("_ContextLocal._publish", "what is drawn gets a cell of its own",
+           "tests/test_edges.py::test_contexts_that_share_nothing_any_more",
+           """
+        cell = _Local()
+        _put(cell, lending)
+        key = _Key()
+        self._cells[key] = cell
+        former = self._variable.set(key).old_value
+        if isinstance(former, _Key):
+            lending.former = getattr(self._cells.get(former), "lending", None)
 """,
            """
-        except ZeroDivisionError:
-            return
+        _put(self._home() or self._move_in(), lending)
 """),
-    Mutant("_ContextLocal.__setattr__", "what is drawn gets a cell of its own",
-           "tests/test_edges.py::test_contexts_that_share_nothing_any_more",
-           'name == "lending" or ', ""),
     Mutant("_link_greenlet", "reclaim in eventlet",
            "tests/test_proxy_scopes.py::test_objects_of_ended_greenlets_come_back[eventlet]",
            """
@@ -1209,6 +1219,168 @@ else:
     Mutant("_in_place", "in-place operators keep the handle",
            "tests/test_proxy_forwarding.py::test_in_place_changes_the_object_and_keeps_the_handle",
            "return self if result is obj else result", "return result"),
+    Mutant("_insist", "a full stack is cleaned up behind by another thread",
+           "tests/test_fourth_review.py::test_full_stack_loses_nothing[idle caught-hooks]",
+           """
+        except RecursionError:  # our stack is full: another thread's is not, and to start it takes no frame
+            try:
+                _thread.start_new_thread(functools.partial(_insist, step, *args), ())
+                return
+            except RuntimeError:
+                continue
+""",
+           ""),
+    Mutant("Pool._checkout", "a get with hooks has room on the stack before it begins",
+           "tests/test_fourth_review.py::test_full_stack_loses_nothing[idle get-hooks]",
+           """
+            _make_room()
+""",
+           """
+            pass
+"""),
+    Mutant("Pool._give_back", "a return with hooks has room on the stack before it begins",
+           "tests/test_fourth_review.py::test_full_stack_loses_nothing[ret-hooks]",
+           """
+        _make_room()
+""",
+           ""),
+    Mutant("Pool._invalidate", "an invalidation has room on the stack before it begins",
+           "tests/test_fourth_review.py::test_full_stack_loses_nothing[invalidate-plain]",
+           """
+        _make_room()
+""",
+           ""),
+    Mutant("Pool._health_check", "what was examined and lent since is left alone",
+           "tests/test_fourth_review.py::test_interrupted_after_it_was_put_back[_health_check]",
+           "_insist(self._discard, use, turn)",
+           "_insist(self._discard, use, use.turn)"),
+    Mutant("Pool._add", "what was made and lent since is left alone",
+           "tests/test_fourth_review.py::test_interrupted_after_it_was_put_back[_new]",
+           "use.turn if lend else 0",
+           "use.turn"),
+    Mutant("Pool._unwait", "a useless token of an interrupted waiter is given up",
+           "tests/test_fourth_review.py::test_interrupted_as_it_gives_a_useless_token_up",
+           "(waiter.gift, waiter.blank)",
+           "(waiter.gift,)"),
+    Mutant("Pool._obtain", "a waiter whose turn was of no use is the next",
+           "tests/test_fourth_review.py::test_served_in_vain_is_served_next",
+           "(waiters.appendleft if again else waiters.append)(waiter)",
+           "waiters.append(waiter)"),
+    Mutant("Pool._may_wait", "a waiter whose turn was of no use is let in",
+           "tests/test_fourth_review.py::test_served_in_vain_is_served_next",
+           " and not again",
+           ""),
+    Mutant("Pool._fill", "what is drained as it is made is made anew",
+           "tests/test_fourth_review.py::test_drained_while_it_is_made_ahead",
+           "left -= use.expires > -_INFINITY",
+           "left -= 1"),
+    Mutant("_keep_house", "the housekeeper outlives those who read messages",
+           "tests/test_fourth_review.py::test_housekeeper_outlives_what_reads_messages",
+           "with contextlib.suppress(BaseException):",
+           "with contextlib.nullcontext():"),
+    Mutant("Pool._start_housekeeper", "a housekeeper that could not start is started later",
+           "tests/test_fourth_review.py::test_housekeeper_is_started_later[error1]",
+           """
+            if not begun and self._housekeeper is thread:
+                self._housekeeper = None  # the next creation tries again
+""",
+           """
+            pass
+"""),
+    Mutant("Pool.__setstate__", "a pool that arrives again stays as it is",
+           "tests/test_fourth_review.py::test_pickled_pool_that_refers_to_itself",
+           'if not hasattr(self, "_parameters"):',
+           "if True:"),
+    Mutant("Pool._describe", "an error without a text is described",
+           "tests/test_fourth_review.py::test_stats_of_what_cannot_be_described",
+           "with contextlib.suppress(Exception):",
+           "with contextlib.nullcontext():"),
+    Mutant("Pool._settle", "a late holder's time is its own",
+           "tests/test_fourth_review.py::test_late_holders_time_is_its_own",
+           "if turn == stamp:",
+           "if turn:"),
+    Mutant("_Core.borrow", "what a draw displaces is given back",
+           "tests/test_fourth_review.py::test_used_during_its_own_draw[getter-THREAD]",
+           """
+            if lending.former is not None:  # drawn by a guest, or by `fun` or a hook itself
+                lending.former.end()
+""",
+           ""),
+    Mutant("_ContextLocal._publish", "what a draw displaces in a context is given back",
+           "tests/test_fourth_review.py::test_used_during_its_own_draw[getter-WERKZEUG]",
+           """
+        if isinstance(former, _Key):
+            lending.former = getattr(self._cells.get(former), "lending", None)
+""",
+           ""),
+    Mutant("Proxy._obj", "what a guest has returned is drawn anew",
+           "tests/test_fourth_review.py::test_sibling_leaves_its_block_while_another_enters",
+           """
+                    if not _is_pooled(self, obj):
+                        break
+""",
+           """
+                    break
+"""),
+    Mutant("Proxy._obj", "a block of a hook of a return ends nothing",
+           "tests/test_fourth_review.py::test_hook_of_a_return_uses_the_proxy[block]",
+           "elif lending.ending:", "elif False:"),
+    Mutant("Proxy._obj", "a successor lasts as long as the outermost block",
+           "tests/test_fourth_review.py::test_successor_lasts_as_long_as_the_outermost_block",
+           "lending.depth <= 0 or isinstance(local, _KeyedLocal)",
+           "True"),
+    Mutant("Proxy._set", "an interrupted setting shuts the old pool down",
+           "tests/test_fourth_review.py::test_interrupted_set_loses_no_pool[Pool.shutdown]",
+           """
+                _insist(pool.shutdown)
+""",
+           """
+                pass
+"""),
+    Mutant("Proxy._set", "what is replaced is dropped without the lock",
+           "tests/test_fourth_review.py::test_what_is_replaced_is_dropped_without_a_lock",
+           "replaced = core.obj, core.fun, _local_of(self)",
+           "replaced = None"),
+    Mutant("_Core.begin", "a setting that is interrupted before it counts changes nothing",
+           "tests/test_fourth_review.py::test_interrupted_set_loses_no_pool[_new_local]",
+           """
+        local = _new_local(scope)
+""",
+           """
+        self.pool = pool
+        local = _new_local(scope)
+"""),
+    Mutant("_Core.new_pool", "a proxy that is set anew while its pool is built draws what is set then",
+           "tests/test_fourth_review.py::test_set_anew_while_its_pool_is_built",
+           " or self.key is not key",
+           ""),
+    Mutant("_KeyedLocal.__init__", "the objects of a context go with the proxy, and with the context",
+           "tests/test_fourth_review.py::test_abandoned_proxy_leaves_nothing_in_a_context[WERKZEUG]",
+           "weakref.WeakKeyDictionary()",
+           '_registry.__dict__.setdefault("cells", weakref.WeakKeyDictionary())'),
+    Mutant("_new_local", "threads that eventlet has made greenlets",
+           "tests/test_fourth_review.py::test_eventlet_gives_back_at_the_end",
+           "if eventlet is None or threading.local is not eventlet.local:",
+           "if True:"),
+    Mutant("_declare", "names that two threads declare",
+           "tests/test_fourth_review.py::test_names_that_two_threads_declare",
+           "cls._Proxy__own.update(names)",
+           "cls._Proxy__own = cls._Proxy__own | set(names)"),
+    Mutant("_declaring_setattr", "a constructor beside an own way to assign",
+           "tests/test_fourth_review.py::test_constructor_beside_an_own_setattr",
+           """
+        if _is_building(self):
+            _declare(type(self), [name])
+""",
+           ""),
+    Mutant("_declaring", "a constructor that is no function",
+           "tests/test_fourth_review.py::test_constructor_that_is_no_function",
+           "init.__get__(self, type(self))(*args, **kwargs)",
+           "init(self, *args, **kwargs)"),
+    Mutant("Proxy.__reduce_ex__", "a subclass's own state in a pickle",
+           "tests/test_fourth_review.py::test_pickled_by_its_own_state[Locked-a]",
+           'if "__getstate__" in type(self).__own:',
+           "if False:"),
 ]
 # fmt: on
 

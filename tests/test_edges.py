@@ -653,15 +653,16 @@ def test_two_contexts_return_at_once(monkeypatch: pytest.MonkeyPatch, end: str) 
     )
     proxy._get_obj()
     other = contextvars.copy_context()
-    delete: Any = type(proxy._local).__delattr__
+    home_of = ppp._home_of
     turns = [lambda: other.run(proxy._ret_obj)]
 
-    def late(self: Any, name: str) -> None:
+    def late(local: Any) -> Any:
+        home = home_of(local)
         if turns:
             turns.pop()()
-        delete(self, name)
+        return home
 
-    monkeypatch.setattr(type(proxy._local), "__delattr__", late)
+    monkeypatch.setattr(ppp, "_home_of", late)
     getattr(proxy, end)()
     monkeypatch.undo()
     assert not turns
@@ -1161,17 +1162,26 @@ def test_pool_of_a_proxy_is_filled(factory: Factory) -> None:
     proxy._set(mandatory=False)
 
 
-def test_object_is_not_current_while_it_is_returned(factory: Factory) -> None:
-    """A retter that looks at the proxy does not find what is being returned."""
-    seen: list[bool] = []
+def test_object_is_not_current_when_it_may_be_lent(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retter that goes through the proxy finds what is being returned; once it may be lent, nobody does."""
+    seen: list[Any] = []
 
     def retter(resource: Resource) -> None:
+        seen.append(proxy._get_obj() is resource)
+
+    shelve = ppp.Pool._shelve
+
+    def shelved(*args: Any) -> bool:
         seen.append(proxy._has_obj())
+        return shelve(*args)
 
     proxy = ppp.Proxy[Any](fun=factory, max_size=1, retter=retter)
     proxy._get_obj()
+    monkeypatch.setattr(ppp.Pool, "_shelve", shelved)
     proxy._ret_obj()
-    assert seen == [False]
+    assert seen == [True, False]
     proxy._set(mandatory=False)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import inspect
 import itertools
+import operator
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -226,25 +227,24 @@ def test_set_fun_as_a_shared_object_is_drawn(spawn: Spawn) -> None:
     assert made == ["new"]
 
 
-@pytest.mark.parametrize("name", ["lending", "obj"])
+@pytest.mark.parametrize("name", ["_put", "_ContextLocal._publish"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_interrupted_while_the_object_is_stored(
     keep: Keep, factory: Factory, monkeypatch: pytest.MonkeyPatch, when: str, name: str
 ) -> None:
     """An interruption while a context's object is stored leaves no token behind."""
-    store = ppp._ContextLocal.__setattr__
+    store = operator.attrgetter(name)(ppp)
     strikes = iter([KeyboardInterrupt()])
 
-    def interrupted(self: Any, attribute: str, value: Any) -> None:
+    def interrupted(*args: Any) -> None:
         if when == "after":
-            store(self, attribute, value)
-        if attribute == name:
-            for strike in strikes:
-                raise strike
+            store(*args)
+        for strike in strikes:
+            raise strike
         if when == "before":
-            store(self, attribute, value)
+            store(*args)
 
-    monkeypatch.setattr(ppp._ContextLocal, "__setattr__", interrupted)
+    monkeypatch.setattr(f"ProxyPatternPool.{name}", interrupted)
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, scope=ppp.Proxy.Scope.WERKZEUG, closer=Resource.close))
     with pytest.raises(KeyboardInterrupt):
         proxy._get_obj()
@@ -257,25 +257,24 @@ def test_interrupted_while_the_object_is_stored(
     assert tokens(proxy._pool) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["obj", "lending"])
 def test_two_contexts_end_at_once(
-    keep: Keep, factory: Factory, monkeypatch: pytest.MonkeyPatch, messages: Messages, name: str
+    keep: Keep, factory: Factory, monkeypatch: pytest.MonkeyPatch, messages: Messages
 ) -> None:
     """Two contexts that share an object and return it at once both succeed, and it is returned once."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, scope=ppp.Proxy.Scope.WERKZEUG))
     proxy._get_obj()
     twin = contextvars.copy_context()
-    erase = ppp._ContextLocal.__delattr__
+    erase = ppp._take_away
     others: list[Task] = []
 
-    def slow(self: Any, attribute: str) -> None:
-        if attribute == name and not others:
+    def slow(*args: Any) -> None:
+        if not others:
             others.append(Task(twin.run, proxy._ret_obj))
             others[0].start()
             others[0].result()
-        erase(self, attribute)
+        erase(*args)
 
-    monkeypatch.setattr(ppp._ContextLocal, "__delattr__", slow)
+    monkeypatch.setattr(ppp, "_take_away", slow)
     proxy._ret_obj()
     assert len(others) == 1
     assert not proxy._has_obj()
@@ -291,18 +290,12 @@ def test_two_contexts_end_at_once_with_a_slow_retter(
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, scope=ppp.Proxy.Scope.WERKZEUG, retter=returning))
     proxy._get_obj()
     twin = contextvars.copy_context()
-    erase = ppp._ContextLocal.__delattr__
-    first = itertools.count()
-
-    def slow(self: Any, attribute: str) -> None:
-        if next(first) == 0:
-            spawn(twin.run, proxy._ret_obj)
-            wait_for(returning.reached)
-        erase(self, attribute)
-
-    monkeypatch.setattr(ppp._ContextLocal, "__delattr__", slow)
+    other = spawn(twin.run, proxy._ret_obj)
+    wait_for(returning.reached)
     proxy._ret_obj()
+    assert list(proxy._pool._using), "it is not returned twice"
     returning.go.set()
+    other.result()
     eventually(lambda: tokens(proxy._pool) == (1, 1))
     assert messages() == []
 
