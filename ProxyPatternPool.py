@@ -2542,9 +2542,11 @@ class Proxy(_Handle, Generic[T]):
                 if lending is None:
                     if not _is_pooled(self, obj):
                         break
-                elif lending.ending:  # we are in a hook of its end
+                elif lending.ending:
+                    hooked = getattr(_home_of(local), "lending", None) is lending
                     lending = None
-                    break
+                    if hooked:  # we are in a hook of its end
+                        break
                 else:
                     lending.depth += 1  # counted there, since tasks may share it
                     use = lending.use

@@ -340,6 +340,7 @@ def test_served_in_vain_is_served_next(make_pool: MakePool, spawn: Spawn) -> Non
         others.append(spawn(work, name))
         eventually(lambda: pool.stats()["nwaiting"] == len(others))
     pool._closer = Resource.close
+    pool._max_waiting = 1  # as if a third one had come just now
     busy.go.set()
     for task in (first, *others):
         task.result()
@@ -533,6 +534,25 @@ def test_what_has_ended_is_not_destroyed() -> None:
     proxy._invalidate_obj()
     assert not proxy._has_obj()
     assert list(proxy._pool._avail) == [first]
+
+
+def test_guest_ends_the_lending_that_a_block_has_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest with a block of its own, when the lending was found but not counted yet: it is drawn anew."""
+    proxy = make_proxy()
+    proxy._get_obj()
+    guest = Guest(lambda: block(proxy))
+
+    def find(home: Any, name: str, *default: Any) -> Any:
+        found = getattr(home, name, *default)
+        if name == "lending":
+            guest()
+        return found
+
+    monkeypatch.setattr(ppp, "getattr", find, raising=False)
+    with proxy._obj() as mine:
+        assert guest.came > 1
+        assert list(proxy._pool._using) == [mine]
+    assert not list(proxy._pool._using)
 
 
 class Late(ppp.Proxy[Conn]):
