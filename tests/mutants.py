@@ -682,7 +682,7 @@ waiter = self._waiters[-1]
                 raise
 """),
     Mutant("Pool._close", "each object is closed once",
-           "tests/test_concurrency.py::test_shutdown_from_two_threads",
+           "tests/test_fourth_review.py::test_destroyed_by_name_while_it_is_closed",
            "if use.place is _DOOMED:", "if use.place in (_DOOMED, _CLOSING):"),
     Mutant("Pool._close", "two threads that would close it: one does",
            "tests/test_guards.py::test_closing_waits_for_the_lock[claim]",

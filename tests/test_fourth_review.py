@@ -201,6 +201,28 @@ def fail(*args: Any) -> Any:
     raise Speechless
 
 
+def test_destroyed_by_name_while_it_is_closed(make_pool: MakePool, spawn: Spawn) -> None:
+    """An object whose closer is busy is not closed once more by whoever destroys it by name."""
+    stop = Stop()
+    closed: list[Resource] = []
+
+    def closer(resource: Resource) -> None:
+        closed.append(resource)
+        stop()
+        resource.close()
+
+    pool = make_pool(max_size=1, min_size=0)
+    pool._closer = closer
+    mine = pool.get()
+    task = spawn(pool.invalidate, mine)
+    wait_for(stop.reached)
+    pool._del(mine)
+    assert closed == [mine]
+    stop.go.set()
+    task.result()
+    assert pool.stats()["ndestroys"] == 1
+
+
 class Speechless(Exception):
     """An error without a text."""
 
