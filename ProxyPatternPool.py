@@ -2540,7 +2540,7 @@ class Proxy(_Handle, Generic[T]):
                 obj = self._get_obj(timeout)
                 lending = getattr(_home_of(local), "lending", None)
                 if lending is None:
-                    if not _is_pooled(self, obj):
+                    if getattr(local, "obj", None) is obj or not _is_pooled(self, obj):  # there is none
                         break
                 elif lending.ending:
                     hooked = getattr(_home_of(local), "lending", None) is lending

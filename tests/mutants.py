@@ -1316,7 +1316,7 @@ else:
     Mutant("Proxy._obj", "what a guest has returned is drawn anew",
            "tests/test_fourth_review.py::test_sibling_leaves_its_block_while_another_enters",
            """
-                    if not _is_pooled(self, obj):
+                    if getattr(local, "obj", None) is obj or not _is_pooled(self, obj):  # there is none
                         break
 """,
            """
@@ -1325,6 +1325,9 @@ else:
     Mutant("Proxy._obj", "a block of a hook of a return ends nothing",
            "tests/test_fourth_review.py::test_hook_of_a_return_uses_the_proxy[block]",
            "elif lending.ending:", "elif False:"),
+    Mutant("Proxy._obj", "a block of what a program has put there itself",
+           "tests/test_fourth_review.py::test_block_of_an_object_put_there_by_hand",
+           'getattr(local, "obj", None) is obj or ', ""),
     Mutant("Proxy._obj", "what a guest has ended is drawn anew",
            "tests/test_fourth_review.py::test_guest_ends_the_lending_that_a_block_has_found",
            'hooked = getattr(_home_of(local), "lending", None) is lending', "hooked = True"),

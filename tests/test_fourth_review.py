@@ -742,6 +742,19 @@ def test_object_taken_away_by_hand_and_drawn_anew(scope: str) -> None:
     assert proxy._pool.stats()["sem"] == {"value": 2, "init": 2}
 
 
+@pytest.mark.parametrize("scope", ["THREAD", "WERKZEUG"])
+def test_block_of_an_object_put_there_by_hand(scope: str) -> None:
+    """A program that puts an object into the local itself has that in a block, though there is a pool."""
+    proxy = make_proxy(scope=ppp.Proxy.Scope[scope])
+    proxy._get_obj()
+    proxy._ret_obj()
+    own = Conn(7)
+    proxy._local.obj = own
+    with proxy._obj() as mine:
+        assert mine is own
+    assert proxy._local.obj is own
+
+
 # The proxy: locks, interruptions, scopes
 
 
