@@ -137,6 +137,27 @@ def test_full_stack_loses_nothing(parameters: dict[str, Any], work: str) -> None
     assert 0 < errors < 44
 
 
+@pytest.mark.parametrize("threads", [True, False])
+def test_cleaning_up_on_a_full_stack(monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    """A step of cleaning up for which there is no room is done by another thread, or else tried again."""
+    done: list[bool] = []
+    tries = iter([RecursionError()])
+
+    def step() -> None:
+        for error in tries:
+            raise error
+        done.append(threading.get_ident() == here)
+
+    def struck(*args: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    here = threading.get_ident()
+    if not threads:
+        monkeypatch.setattr(_thread, "start_new_thread", struck)
+    ppp._insist(step)
+    assert eventually(lambda: done) == [not threads]
+
+
 @pytest.mark.parametrize("what", ["_health_check", "_new"])
 def test_interrupted_after_it_was_put_back(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, what: str
