@@ -33,11 +33,13 @@ PAGES = [
     "concepts/",
     "failures/",
     "conformance/",
+    "troubleshooting/",
+    "howto/flask/",
     "speed/",
     "howto/",
     "howto/monitoring/",
 ]
-SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
+SIZES = {"wide": (1280, 900), "narrow": (400, 800)}
 SCHEMES = ["light", "dark"]
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync
@@ -144,6 +146,11 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
     print("search for max_lifetime:", found)
     if not found:
         browser.complaints.append("search finds nothing for max_lifetime")
+    await browser.open(address + "tutorial/")
+    copied = str(await browser.ask(COPY))
+    print("copied from the first console block:", copied.split("\n"))
+    if "mkdir" not in copied or "$" in copied:
+        browser.complaints.append("a console block is copied with its prompts")
     browser.connection.close()
     return browser.complaints
 
@@ -162,6 +169,18 @@ new Promise(done => {
     if (hits.length || ++tries > 200) { clearInterval(timer); done([...new Set(hits)]); }
   }, 50);
 })
+"""
+
+
+# What the theme's button does with a block.
+COPY = """
+(() => {
+  const code = document.querySelector('.gp').closest('code');
+  code.setAttribute('data-md-copying', '');
+  const text = code.innerText;
+  code.removeAttribute('data-md-copying');
+  return text.trimEnd();
+})()
 """
 
 

@@ -1,12 +1,11 @@
 """What the tests share: a clock turned by hand, countable resources, pools that are always shut down.
 
-Fixtures: `clock`, `factory`, `make_pool`, `messages`, `spawn`. Helpers to import (`from conftest import …`):
-`Clock`, `Resource`, `Factory`, `MakePool`, `Messages`, `Spawn`, `Stop`, `Task`, `eventually`, `wait_for`,
-`run_all`, `run_python`.
+Fixtures: `clock`, `factory`, `make_pool`, `messages`, `spawn`. The rest is imported from here.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import logging
 import os
@@ -16,6 +15,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,12 @@ import ProxyPatternPool as ppp
 
 SECONDS = 5.0
 """How long a test waits for another thread before it fails."""
+
+HOUR = 3600.0
+"""A delay after which the housekeeper's own first round comes too late for any test."""
+
+BUSY = 0.001
+"""A delay with which the housekeeper makes one round after another."""
 
 
 class Clock:
@@ -224,6 +230,139 @@ class Stop:
             self.reached.set()
             wait_for(self.go)
 
+    def hook(self, obj: object) -> bool:
+        """Be a hook that stops here, and be satisfied."""
+        self(obj)
+        return True
+
+    def maker(self, factory: Factory) -> Callable[[int], Resource]:
+        """Give a `fun` that stops here."""
+
+        def make(number: int) -> Resource:
+            self()
+            return factory(number)
+
+        return make
+
+
+class Gate(Stop):
+    """A `Stop` that holds nobody before `arm` is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = itertools.count(1)
+
+    def arm(self) -> None:
+        """Hold the next one who comes."""
+        self._first = itertools.count()
+
+    @contextmanager
+    def holds(self, function: Callable[..., Any], *args: Any) -> Iterator[Task]:
+        """Call a function in a thread, which is held here for the time of the block."""
+        self.arm()
+        task = Task(function, *args)
+        task.start()
+        try:
+            wait_for(self.reached)
+            yield task
+        finally:
+            self.go.set()
+        task.join(SECONDS)
+        assert not task.is_alive(), f"thread still running after {SECONDS} s"
+
+
+class Thing:
+    """A thing that can be referred to weakly, and knows its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def no_luck(*_: object) -> Any:
+    """Fail, as a `fun` or a hook."""
+    raise ValueError("no luck")
+
+
+class Silent:
+    """A thing without a text."""
+
+    __str__ = __repr__ = no_luck
+
+
+def keep_house(pool: ppp.Pool[Any]) -> None:
+    """Do what the housekeeper does in a round, in its order."""
+    pool._hkRound()
+    if pool._health is not None:
+        pool._health_check()
+    pool._empty()
+    pool._fill()
+
+
+def rounds(pool: ppp.Pool[Any]) -> None:
+    """Let the housekeeper's thread do at least one whole round."""
+    known = pool._hk_rounds
+    eventually(lambda: pool._hk_rounds >= known + 2)
+
+
+def permits(pool: ppp.Pool[Any]) -> tuple[int, int]:
+    """Give the free permits and all permits."""
+    sem = pool.stats()["sem"]
+    return sem["value"], sem["init"]
+
+
+def numbers(pool: ppp.Pool[Any], keys: str) -> list[Any]:
+    """Give what `stats()` says under these keys, written as a text."""
+    stats = pool.stats()
+    return [stats[key] for key in keys.split()]
+
+
+def waiting(pool: ppp.Pool[Any], count: int) -> None:
+    """Wait until that many threads wait for the pool."""
+    eventually(lambda: pool.stats()["nwaiting"] == count)
+
+
+def none_left(pool: ppp.Pool[Any], timeout: float | None = 0) -> None:
+    """Check that the pool has no object to lend within that time."""
+    with pytest.raises(ppp.TimeOut):
+        pool.get(timeout=timeout)
+
+
+def idle_objects(pool: ppp.Pool[Any], count: int) -> list[Any]:
+    """Make the pool have that many idle objects, and give them, the next to be lent first."""
+    lent = [pool.get(timeout=0) for _ in range(count)]
+    for each in reversed(lent):
+        pool.ret(each)
+    return lent
+
+
+def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
+    """List what is not as it has to be at rest, when nothing is lent."""
+    stats = pool.stats()
+    sem = stats["sem"] or {"init": 0, "value": 0}
+    differences = {
+        "permits": sem["init"] - sem["value"],
+        "lent": stats["nusing"],
+        "to delete": stats["ntodel"],
+        "waiting": stats["nwaiting"],
+        "nowhere": stats["nobjs"] - stats["navail"],
+        "counted": stats["ncreated"] - stats["nobjs"] - stats["ndestroys"],
+        "open": len(factory.alive) - stats["nobjs"],
+    }
+    return {key: value for key, value in differences.items() if value}
+
+
+def at_rest(pool: ppp.Pool[Any], factory: Factory) -> None:
+    """Check that nothing is lent, missing or left over, once a housekeeper has made what is missing."""
+    with suppress(AssertionError):
+        eventually(lambda: not imbalances(pool, factory), 2.0)
+        return  # not to be asked again: it may have begun meanwhile
+    assert imbalances(pool, factory) == {}
+
+
+def housekeepers(before: set[threading.Thread]) -> list[threading.Thread]:
+    """List the threads that have started since then and live."""
+    return [thread for thread in threading.enumerate() if thread not in before]
+
 
 def run_all(*functions: Callable[[], Any], seconds: float = 10.0) -> list[Any]:
     """Run functions at once, each in its thread; give their results, or raise the first exception."""
@@ -240,14 +379,25 @@ def run_python(
     source: str, *args: str, seconds: float = 20.0, options: tuple[str, ...] = (), **environ: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of its own, which can import the library, and give its status and texts."""
-    path = os.pathsep.join([str(Path(ppp.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    folder = Path(ppp.__file__).parent
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, *options, "-c", textwrap.dedent(source), *args],
+        cwd=folder,  # which comes before PYTHONPATH
         env={**os.environ, "PYTHONPATH": path, **environ},
         capture_output=True,
         text=True,
         timeout=seconds,
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, by name, what is about a library for greenlets where that is not installed."""
+    for library in ("gevent", "eventlet"):
+        if importlib.util.find_spec(library) is None:
+            for item in items:
+                if library in item.name.lower():
+                    item.add_marker(pytest.mark.skip(reason=f"{library} is not installed here"))
 
 
 @pytest.fixture(autouse=True)
@@ -264,7 +414,7 @@ def _same_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock that pools built from now on go by."""
     clock = Clock()
-    monkeypatch.setattr(ppp.Pool, "_clock", clock)
+    monkeypatch.setattr(ppp.Pool, "_now", lambda pool: clock.now)
     return clock
 
 
@@ -326,15 +476,11 @@ def spawn() -> Iterator[Spawn]:
         task.result()
 
 
-UNTRACED = {"test_interrupts", "test_races", "test_scale", "test_stress"}
-"""Files in which no coverage is measured: it costs time, and holds locks when an interruption strikes."""
-
-
 @pytest.fixture(autouse=True)
 def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Stop the measuring of coverage in the files that interrupt or take times."""
+    """Stop the measuring of coverage in tests marked `untraced`: those that interrupt or take times."""
     tracer = sys.gettrace()
-    if tracer is None or request.module.__name__ not in UNTRACED:
+    if tracer is None or request.node.get_closest_marker("untraced") is None:
         yield
         return
     sys.settrace(None)

@@ -1,11 +1,11 @@
-"""Tasks of asyncio, each with a database connection of its own (werkzeug's scope goes by context).
+"""asyncio tasks, each with a database connection of its own (the scope WERKZEUG goes by context).
 
     pip install 'ProxyPatternPool[local]'
     python asyncio_tasks.py
 
-A pool is for threads: a task that waited in it would stop every other task. So tasks wait for an
-`asyncio.Semaphore` as large as the pool, and ask the pool with `timeout=0`, which never waits.
-A task started while its parent has an object inherits it: draw objects in the tasks that use them.
+A task that waited in the pool would stop every other task. So tasks wait at an `asyncio.Semaphore` as large
+as the pool, and ask the pool with `timeout=0`, which never waits. A task started while its parent has an
+object shares it: draw objects in the tasks that use them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def query(task: int) -> int:
 
 
 async def work(task: int, room: asyncio.Semaphore) -> int:
-    """Borrow a connection for two queries, run in a thread, to which asyncio gives the task's context."""
+    """Use one connection for two queries in threads, to which asyncio passes the task's context."""
     async with room:
         with db._obj(timeout=0):
             first = await asyncio.to_thread(query, task)
@@ -44,7 +44,7 @@ async def work(task: int, room: asyncio.Semaphore) -> int:
 
 
 async def inherit() -> bool:
-    """Say whether a task has the connection which its parent had when it was started."""
+    """Tell whether a task has the connection that its parent had when it started."""
     with db._obj(timeout=0) as mine:
 
         async def child() -> bool:

@@ -1,10 +1,9 @@
-"""A server of gevent: each request is a greenlet, and borrows one of four sessions while it needs it.
+"""A gevent server: each request is a greenlet, and uses one of four sessions.
 
     pip install 'ProxyPatternPool[local]'
     python gevent_server.py 8000            # then http://127.0.0.1:8000/ and /stats, until Ctrl-C
 
-The patching comes first, before anything that makes a lock. A pool then lets greenlets wait as it lets
-threads wait.
+Patch first, before anything makes a lock. Then greenlets can wait in the pool as threads do.
 """
 
 # ruff: noqa: E402
@@ -28,7 +27,7 @@ import ProxyPatternPool as ppp
 
 
 class Session:
-    """Stands in for a client of some server, which must not be used by two greenlets at once."""
+    """A stand-in for a client that must not be used by two greenlets at once."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -49,12 +48,13 @@ session: ppp.Proxy[Session] = ppp.Proxy(scope=ppp.Proxy.Scope.GEVENT, max_size=4
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request (WSGI)."""
-    status, body = "200 OK", {}
+    status = "200 OK"
+    body: dict[str, Any] = {}
     try:
         if environ["PATH_INFO"] == "/stats":
             body = session._pool.stats() if session._pool is not None else {}
         else:
-            # One greenlet may serve many requests of a connection: give the session back after each.
+            # One greenlet may serve many requests of a connection: return the session after each.
             with session._obj():
                 body = session.ask()
     except ppp.TimeOut as error:

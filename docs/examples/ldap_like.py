@@ -3,10 +3,10 @@
     pip install ProxyPatternPool
     python ldap_like.py
 
-The client stands in for one of LDAP (`bind` for `simple_bind_s`, `unbind` for `unbind_s`, and so on). To
-check a user's password an application binds as the user. Then the connection is the user's, and the next
-holder must not get it like that: the pool's `reset` binds as the service again, and a connection for which
-that fails is closed.
+The client stands in for an LDAP one (`bind` for `simple_bind_s`, `unbind` for `unbind_s`). To check a
+password, an application binds as the user, and the connection then has the user's rights. The pool's
+`reset` binds as the service again before the next holder gets it; a connection for which that fails is
+destroyed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class InvalidCredentials(Exception):
 
 
 class Client:
-    """A connection to a directory, which has the rights of whoever is bound."""
+    """A connection to a directory, with the rights of the user that is bound."""
 
     unbound = 0
 
@@ -66,7 +66,7 @@ directory: ppp.Proxy[Client] = ppp.Proxy(
 
 
 def connect(number: int) -> Client:
-    """Connect and log in: what fails here reaches whoever asks, in an `opener` it would only be logged."""
+    """Connect and log in. An error here reaches the caller; in an `opener` it would only be logged."""
     client = Client(number)
     bind_service(client)
     return client

@@ -1,14 +1,13 @@
-"""More than one machine: functions which use a proxy, sent to the workers of a Dask cluster.
+"""More than one machine: functions that use a proxy, sent to the workers of a Dask cluster.
 
     pip install ProxyPatternPool 'psycopg[binary]' 'dask[distributed]'
     python many_machines_dask.py 'host=127.0.0.1 dbname=test user=test'
 
-The pool stays in the process; Dask moves the work. The proxy that `query` uses travels with it as its
-configuration, arrives once in each worker, and makes its own pool there, on demand. The server then has at
-most workers times `max_size` connections of this program: choose `max_size` so that it can bear them, or put
-PgBouncer before it.
+Dask moves the work. The proxy that `query` uses travels with it as its configuration, arrives once in each
+worker, and makes its own pool there, on demand. The server then sees at most workers times `max_size`
+connections: choose `max_size` accordingly, or put PgBouncer in front of the server.
 
-Here the cluster is two processes of this machine. `Client("tcp://scheduler:8786")` would be a real one, whose
+Here the cluster is two processes on this machine. A real one is `Client("tcp://scheduler:8786")`; its
 workers need the same packages.
 """
 
@@ -28,16 +27,21 @@ import ProxyPatternPool as ppp
 Connection = psycopg.Connection[tuple[Any, ...]]
 WORKERS, THREADS, MAX_SIZE = 2, 4, 2
 
-db: ppp.Proxy[Connection] = ppp.Proxy(max_size=MAX_SIZE, timeout=30.0, closer=psycopg.Connection.close)
+db: ppp.Proxy[Connection] = ppp.Proxy(
+    max_size=MAX_SIZE,
+    min_size=0,  # this process itself needs no connection
+    timeout=30.0,
+    closer=psycopg.Connection.close,
+)
 
 
 def connect(conninfo: str, number: int) -> Connection:
-    """Open a connection under a name which tells the process that has it."""
+    """Open a connection named after the process that has it."""
     return psycopg.connect(conninfo, autocommit=True, application_name=f"worker {os.getpid()}")
 
 
 def query(number: int) -> tuple[int, int]:
-    """Run in a worker: give its process id, and the server's process behind this thread's connection."""
+    """Run in a worker: return its process id and the id of this connection's server process."""
     with db._obj():
         row = db.execute("SELECT pg_backend_pid() FROM pg_sleep(0.02)").fetchone()
         assert row is not None

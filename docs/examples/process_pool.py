@@ -3,9 +3,9 @@
     pip install ProxyPatternPool 'psycopg[binary]'
     python process_pool.py 'host=127.0.0.1 dbname=test user=test'
 
-The proxy travels to the workers as its configuration: each worker makes its own pool and connections, on
-demand. It goes once, through the executor's `initializer`, and is kept there by a global name. (Sent with
-each task instead, it would be dropped at the end of each task, and its connections with it.)
+The proxy travels to the workers as its configuration, and each worker makes its own connections on demand.
+It is sent once, through the executor's `initializer`, and kept under a global name. Sent with each task, it
+could be dropped at the end of each task, and its connections with it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ db: ppp.Proxy[Connection]
 
 
 def connect(conninfo: str, number: int) -> Connection:
-    """Open a connection under a name which tells the process that has it."""
+    """Open a connection named after the process that has it."""
     return psycopg.connect(conninfo, autocommit=True, application_name=f"worker {os.getpid()}")
 
 
 def adopt(proxy: ppp.Proxy[Connection], together: Barrier) -> None:
-    """Keep the proxy in this worker; begin when all are there, else one might do all the work."""
+    """Keep the proxy in this worker, and wait for the others, so that one does not do all the work."""
     global db
     db = proxy
     together.wait(60.0)
 
 
 def query(_: int) -> int:
-    """Ask for the server's process behind this thread's connection."""
+    """Return the id of the server process behind this thread's connection."""
     with db._obj():
         row = db.execute("SELECT pg_backend_pid() FROM pg_sleep(0.01)").fetchone()
         assert row is not None
@@ -50,7 +50,7 @@ def query(_: int) -> int:
 
 
 def task(number: int) -> tuple[int, set[int]]:
-    """Run in a worker: query from several threads, give this process's id and the connections used."""
+    """Run in a worker: query from several threads, and return the process id and the connections used."""
     with ThreadPoolExecutor(THREADS) as threads:
         return os.getpid(), set(threads.map(query, range(THREADS)))
 
@@ -58,7 +58,11 @@ def task(number: int) -> tuple[int, set[int]]:
 def main(conninfo: str = "") -> int:
     """Send 20 tasks to 2 workers, and show how many connections each of these has used."""
     proxy: ppp.Proxy[Connection] = ppp.Proxy(
-        fun=partial(connect, conninfo), max_size=MAX_SIZE, timeout=30.0, closer=psycopg.Connection.close
+        fun=partial(connect, conninfo),
+        max_size=MAX_SIZE,
+        min_size=0,  # this process itself needs no connection
+        timeout=30.0,
+        closer=psycopg.Connection.close,
     )
     context = multiprocessing.get_context("spawn")
     used: dict[int, set[int]] = defaultdict(set)

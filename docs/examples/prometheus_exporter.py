@@ -3,8 +3,8 @@
     pip install ProxyPatternPool prometheus-client
     python prometheus_exporter.py 9100      # then http://127.0.0.1:9100/metrics, until Ctrl-C
 
-An application takes `PoolCollector` and `show`; `main` runs a pool under a little load, so that there is
-something to see. Nothing is measured while the pool works: its own statistics are read at each scrape.
+An application uses `PoolCollector` and `show`; `main` runs a pool under a little load, so that there is
+something to see. Each scrape reads the pool's own statistics.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ STATE = "db_client_connection_state"
 
 
 class PoolCollector(Collector):
-    """Reads `stats()` of pools, and of the pools behind proxies, which may not exist yet."""
+    """Reads `stats()` of pools, and of the pools behind proxies, once they exist."""
 
     def __init__(self, *sources: ppp.Pool[Any] | ppp.Proxy[Any]) -> None:
         self.sources = sources
 
     def collect(self) -> Iterator[Metric]:
-        """Give every measure of every pool."""
+        """Yield every measure of every pool."""
         pools = (source._pool if isinstance(source, ppp.Proxy) else source for source in self.sources)
         all_stats = [pool.stats() for pool in pools if pool is not None]
 
@@ -79,14 +79,14 @@ class PoolCollector(Collector):
 
 
 def show(port: int, *sources: ppp.Pool[Any] | ppp.Proxy[Any], host: str = "127.0.0.1") -> tuple[Any, Any]:
-    """Serve `/metrics` in a thread; give the server, whose `server_port` is the port, and its thread."""
+    """Serve `/metrics` in a thread; return the server, which has its `server_port`, and the thread."""
     registry = CollectorRegistry()
     registry.register(PoolCollector(*sources))
     return start_http_server(port, host, registry)
 
 
 def main(port: int = 9100) -> int:
-    """Keep two connections busy from four threads which are not patient, until Ctrl-C."""
+    """Keep two connections busy from four impatient threads, until Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stop = threading.Event()

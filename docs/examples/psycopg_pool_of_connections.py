@@ -1,4 +1,4 @@
-"""A pool of PostgreSQL connections that survives what happens to connections.
+"""A pool of PostgreSQL connections that survives failures.
 
     pip install ProxyPatternPool 'psycopg[binary]'
     python psycopg_pool_of_connections.py 'host=127.0.0.1 dbname=test user=test'
@@ -6,10 +6,10 @@
 Without an argument, libpq's variables (PGHOST, PGDATABASE…) say where the server is. Everything happens in
 one table, `ppp_accounts`, which is removed at the end.
 
-- `reset`: each connection comes back without a transaction. If the rollback fails, it is closed.
-- `check_after_idle` and `health`: one that has idled for a while is tried before it is lent.
-- `invalidate_on`: one that failed in use is closed instead of being lent again.
-- `max_lifetime`: each is replaced within the hour, so that a new server behind the address gets its share.
+- `reset` ends the transaction on return. If the rollback fails, the connection is destroyed.
+- `check_after_idle` and `health` test an idle connection before it is lent.
+- `invalidate_on` destroys a connection that failed in use.
+- `max_lifetime` replaces each connection within the hour, so that a new server gets its share.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(conninfo: str, number: int) -> Connection:
-    """Open a connection for the pool, which knows it under that number."""
+    """Open a connection named after its creation number."""
     return psycopg.connect(conninfo, connect_timeout=5, application_name=f"accounts {number}")
 
 
 def healthy(connection: Connection) -> bool:
-    """Say whether the server answers on this connection."""
+    """Tell whether the server answers on this connection."""
     try:
         connection.execute("SELECT 1")
         connection.rollback()
@@ -60,7 +60,7 @@ def make_pool(conninfo: str) -> ppp.Pool[Connection]:
 
 
 def deposit(pool: ppp.Pool[Connection], amount: int) -> None:
-    """Add to the account; what was not committed when the block ends is undone."""
+    """Add to the account; without a commit, the end of the block undoes it."""
     with pool.obj() as db:
         db.execute("UPDATE ppp_accounts SET amount = amount + %s", (amount,))
         if amount < 0:

@@ -3,8 +3,8 @@
     pip install ProxyPatternPool redis
     python redis_clients.py redis://127.0.0.1:6379/0
 
-A client with a connection of its own may keep state between commands (WATCH, MULTI, CLIENT TRACKING…), and
-the server sees a known number of clients. The program uses one key, `ppp-example`, which it removes.
+A client with its own connection can keep state between commands (WATCH, MULTI, CLIENT TRACKING…), and the
+number of clients at the server is known. The program uses one key, `ppp-example`, which it removes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ cache: ppp.Proxy[redis.Redis] = ppp.Proxy(
 
 
 def increment(_: int) -> None:
-    """Add one, by a transaction that fails if another client comes between."""
+    """Add one, in a transaction that fails if another client intervenes."""
     with cache._obj():
         while True:
             with cache.pipeline() as pipe:

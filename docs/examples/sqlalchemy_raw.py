@@ -1,10 +1,10 @@
-"""Raw DBAPI connections pooled here, and lent to SQLAlchemy as well: one limit for both.
+"""Raw DB-API connections pooled here and lent to SQLAlchemy, too: one limit for both.
 
     pip install ProxyPatternPool sqlalchemy
     python sqlalchemy_raw.py
 
-The engine has a `NullPool`: it asks its `creator` for a connection when it needs one, and closes it when it
-does not any more. `creator` is the pool's `get`, and a connection's `close` its `ret`.
+The engine has a `NullPool`: it asks its `creator` for a connection when it needs one, and closes it
+afterwards. `creator` is the pool's `get`, and a connection's `close` is its `ret`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     pip install ProxyPatternPool pytest
     python -m pytest testing_with_proxy.py
 
-The application's modules import the proxy and never know the difference. There is nothing to patch, and no
-order in which things must be imported.
+The application's modules import the proxy and do not notice. Nothing is patched, and the order of imports
+does not matter.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import pytest
 
 import ProxyPatternPool as ppp
 
-# The application: it would be in modules of its own.
+# The application, which would be in modules of its own.
 
 db: ppp.Proxy[sqlite3.Connection] = ppp.Proxy()
 
 
 def rename(number: int, name: str) -> bool:
-    """Rename somebody; whether there is such a person."""
+    """Rename somebody, and tell whether there is such a person."""
     cursor: sqlite3.Cursor = db.execute("UPDATE people SET name = ? WHERE id = ?", (name, number))
     db.commit()
     return cursor.rowcount == 1
 
 
-# The tests: with a real database that each test has for itself…
+# The tests: with a real database of each test's own…
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def people() -> Iterator[sqlite3.Connection]:
     )
     db.set_obj(connection)
     yield connection
-    db._set(mandatory=False)
+    db.set_obj(None)
     connection.close()
 
 
@@ -52,7 +52,7 @@ def test_rename(people: sqlite3.Connection) -> None:
 
 
 def test_nobody_to_rename(people: sqlite3.Connection) -> None:
-    """Nobody is renamed who does not exist."""
+    """Renaming somebody who does not exist says so."""
     assert not rename(2, "Bob")
 
 
@@ -65,18 +65,18 @@ def fake() -> Iterator[Mock]:
     connection = Mock(spec=sqlite3.Connection)
     db.set_obj(connection)
     yield connection
-    db._set(mandatory=False)
+    db.set_obj(None)
 
 
 def test_no_commit_after_an_error(fake: Mock) -> None:
-    """What failed is not committed."""
+    """A statement that fails is not committed."""
     fake.execute.side_effect = sqlite3.OperationalError("database is locked")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         rename(1, "Anne")
     fake.commit.assert_not_called()
 
 
-# … and without any: code that forgets to set the proxy says so.
+# … and with none: code that forgets to set the proxy says so.
 
 
 def test_unset() -> None:

@@ -91,7 +91,16 @@ def _this(make: Make, size: int, ahead: int, **parameters: Any) -> Handle:
     pool = importlib.import_module("ProxyPatternPool").Pool(
         lambda _number: make(), max_size=size, min_size=ahead, **parameters
     )
-    return Handle(pool, pool.get, pool.ret, pool.shutdown, pool._hkRound)
+
+    def tidy() -> None:
+        """Do what the housekeeper's thread does at each turn."""
+        pool._hkRound()
+        if parameters.get("health") is not None:
+            pool._health_check()
+        pool._empty()
+        pool._fill()
+
+    return Handle(pool, pool.get, pool.ret, pool.shutdown, tidy)
 
 
 def this_tidy(make: Make, size: int, ahead: int, *, health: bool) -> Handle:

@@ -50,6 +50,14 @@ pool.ret(lent)
 with pool.obj(timeout=None) as held:
     assert_type(held, sqlite3.Connection)
 
+
+@pool.obj()
+def count(first: int) -> int:
+    return first + 1
+
+
+assert_type(count(1), int)
+
 broken = pool.get()
 pool.invalidate(broken)
 pool.resize(max_size=2)
@@ -58,6 +66,10 @@ pool.shutdown(0.1, grace=0.1)
 
 with ppp.Pool(lambda number: [number], max_size=None) as lists:
     assert_type(lists.get(), list[int])
+
+# as a configuration in YAML says it
+ppp.Pool(connect, 4, None, None, None, None, None, None, None, None, log_level=None).shutdown()
+ppp.Pool(connect, max_lifetime=None, check_after_idle=None, max_waiting=None).shutdown()
 
 maker: ppp.FunHook = connect
 hook: ppp.PoolHook = sqlite3.Connection.rollback
@@ -76,6 +88,7 @@ with proxy._obj() as mine:
     assert_type(mine, sqlite3.Connection)
 proxy.execute("SELECT 1")
 proxy._ret_obj()
+proxy._set_obj(None)
 
 later: ppp.Proxy[sqlite3.Connection] = ppp.Proxy()
 later.set_fun(connect)

@@ -21,12 +21,17 @@ def takes_nothing() -> None:
     pass
 
 
+async def says_later(db: sqlite3.Connection) -> bool:
+    return True
+
+
 pool = ppp.Pool(connect)
 proxy = ppp.Proxy(fun=connect)
 
 ppp.Pool("connect")  # wrong
 ppp.Pool(named)  # wrong
 ppp.Pool(connect, health=says_text)  # wrong
+ppp.Pool(connect, health=says_later)  # wrong
 ppp.Pool(connect, closer=takes_nothing)  # wrong
 ppp.Pool(connect, tracer=len)  # wrong
 ppp.Pool(connect, max_size="4")  # wrong

@@ -4,15 +4,14 @@ Run it in several processes (each makes its own connections, on its first reques
 
     NOTES_DATABASE=notes.db gunicorn --preload --workers 2 --threads 8 "app:create_app()"
 
-A process serves one application, since the proxy is the module's. Calling `create_app` again, as tests do,
-fills the proxy anew: the old pool is shut down, and applications made before use the new one from then on.
+A process serves one application, since the proxy is the module's. Another call of `create_app`, as in tests,
+fills the proxy anew: applications made earlier use the new database from then on.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import database
@@ -25,10 +24,9 @@ import ProxyPatternPool as ppp
 DEFAULTS: dict[str, Any] = {
     "DATABASE": "notes.db",
     "BUSY_TIMEOUT": 5.0,
-    # Each POOL_X is the pool's parameter x. A setting that varies from one application to the next needs
-    # its default here, so that the next application gets it.
+    # POOL_X is the pool's parameter x.
     "POOL_MAX_SIZE": 4,
-    "POOL_MIN_SIZE": 1,
+    "POOL_MIN_SIZE": 0,  # no connection is made before the first request, hence none before a fork
     "POOL_TIMEOUT": 2.0,
     "POOL_MAX_USE": 0,
     "POOL_MAX_AVAIL_DELAY": 60.0,
@@ -41,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Build the application, and fill the proxy. No connection stays open: a server may fork afterwards.
+    """Build the application, and fill the proxy.
 
     Args:
         config: settings over `DEFAULTS` and the environment.
@@ -53,18 +51,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     path = str(app.config["DATABASE"])
     database.create_schema(path)
-    # The function first: a proxy which had a pool shuts it down here, and only then takes other parameters.
-    db.set_fun(partial(database.connect, path, app.config["BUSY_TIMEOUT"]))
-    db._set_pool(
-        closer=database.Connection.close,
-        health=database.healthy,
-        stats=database.describe,
-        **app.config.get_namespace("POOL_"),
-    )
+    database.fill(path, app.config["BUSY_TIMEOUT"], **app.config.get_namespace("POOL_"))
 
     app.register_blueprint(notes)
     app.after_request(commit)
-    app.teardown_request(give_back)
+    app.teardown_appcontext(give_back)
     app.register_error_handler(ppp.TimeOut, busy)
     app.add_url_rule("/", view_func=page)
     app.add_url_rule("/stats", view_func=stats)
@@ -73,19 +64,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def commit(response: Response) -> Response:
-    """Commit before a good answer leaves, so that a client never hears of a note which is not kept."""
+    """Commit before a successful response leaves; the pool's `reset` undoes everything else."""
     if response.status_code < 400 and db._has_obj():
         db.commit()
     return response
 
 
 def give_back(error: BaseException | None) -> None:
-    """End the request: undo what was not committed, and return the connection, whatever has happened."""
-    if db._has_obj():
-        try:
-            db.rollback()
-        finally:
-            db._ret_obj()
+    """Return the connection at the end of a request, a command or any other application context."""
+    db._ret_obj()
 
 
 def busy(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:
@@ -99,11 +86,11 @@ def page() -> Response:
 
 
 def stats() -> dict[str, Any]:
-    """Give the statistics of this process's pool; `{}` before its first request. Takes no connection."""
+    """Give the statistics of this process's pool. Takes no connection."""
     return {} if db._pool is None else db._pool.stats()
 
 
 def health() -> dict[str, Any]:
-    """Say that the database answers, which process asked it, and over which connection."""
+    """Ask the database, and say which process asked over which connection."""
     db.execute("SELECT 1").fetchone()
     return {"status": "ok", "pid": os.getpid(), "connection": {"number": db.number, "pid": db.pid}}

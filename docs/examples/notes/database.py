@@ -1,6 +1,6 @@
-"""The database: one proxy that every module imports, and what its pool needs to know of SQLite.
+"""The database: a proxy that every module imports, and the functions with which its pool handles SQLite.
 
-Nothing here opens a connection when imported: `db` is empty until `app.create_app` has filled it.
+Importing it opens no connection: `db` is unset until `app.create_app` fills it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 import ProxyPatternPool as ppp
 
@@ -30,13 +32,32 @@ db: ppp.Proxy[Connection] = ppp.Proxy()
 
 
 def create_schema(path: str) -> None:
-    """Create the tables, over a short connection of its own, which no forked worker can inherit.
+    """Create the tables over a connection of its own, closed before any fork.
 
-    The journal mode is kept in the file: with a write-ahead log, readers don't wait for the writer.
+    The file keeps its journal mode. With a write-ahead log, readers don't wait for the writer.
     """
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(SCHEMA)
+
+
+def fill(path: str, busy_timeout: float, **pool_parameters: Any) -> None:
+    """Fill the proxy.
+
+    Args:
+        path: the database's file.
+        busy_timeout: seconds that SQLite waits for another writer.
+        pool_parameters: of the pool, such as `max_size`.
+    """
+    db._set_obj(None)  # retires the pool of an application made earlier
+    db._set_pool(
+        reset=Connection.rollback,
+        closer=Connection.close,
+        health=healthy,
+        stats=describe,
+        **pool_parameters,
+    )
+    db.set_fun(partial(connect, path, busy_timeout))
 
 
 def connect(path: str, busy_timeout: float, number: int) -> Connection:
@@ -45,9 +66,9 @@ def connect(path: str, busy_timeout: float, number: int) -> Connection:
     Args:
         path: the database's file.
         busy_timeout: seconds that SQLite waits for another writer.
-        number: the pool's number for it.
+        number: the pool's creation number.
     """
-    # Pooled connections go from thread to thread, one at a time: SQLite's check of the thread must be off.
+    # A pooled connection moves between threads, one at a time, which SQLite's own check would refuse.
     connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False, factory=Connection)
     try:
         connection.number, connection.pid = number, os.getpid()
@@ -60,7 +81,7 @@ def connect(path: str, busy_timeout: float, number: int) -> Connection:
 
 
 def healthy(connection: Connection) -> bool:
-    """Say whether an idle connection still answers (the pool's `health`)."""
+    """Tell whether an idle connection still answers (the pool's `health`)."""
     try:
         connection.execute("SELECT 1 FROM notes LIMIT 1").fetchall()
     except sqlite3.Error:
@@ -69,11 +90,11 @@ def healthy(connection: Connection) -> bool:
 
 
 def describe(connection: Connection) -> dict[str, int]:
-    """Describe a connection in the statistics (the pool's `stats`): plain attributes, it may be in use."""
+    """Describe a connection for the statistics (the pool's `stats`); it may be in use."""
     return {"number": connection.number, "pid": connection.pid}
 
 
 def close() -> None:
-    """Shut the pool down, if there is one, when the last requests have ended."""
+    """Shut the pool down, if there is one, once the last requests have ended."""
     if db._pool is not None:
         db._pool.shutdown(grace=2.0)

@@ -261,7 +261,11 @@ def serve(folder: Path, port: int, max_size: int) -> int:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server: BaseWSGIServer = make_server(HOST, port, app, threaded=True, request_handler=Quiet)
+    try:
+        server: BaseWSGIServer = make_server(HOST, port, app, threaded=True, request_handler=Quiet)
+    except SystemExit:  # werkzeug has said why
+        print(f"To listen on another port: make serve PORT={port + 1}", file=sys.stderr)
+        return 1
     with suppress(KeyboardInterrupt):
         print(f"the pool, live: http://{HOST}:{server.port}/ (Ctrl-C ends it)", flush=True)
         server.serve_forever()

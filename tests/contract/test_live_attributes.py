@@ -1,0 +1,107 @@
+"""Attributes set on a live pool count from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Clock, Factory, MakePool, Resource, eventually, keep_house, none_left
+
+import ProxyPatternPool as ppp
+
+Pools = ppp.Pool[Any]
+
+
+def use_once(pool: Pools) -> None:
+    """Use an object once."""
+    pool.ret(pool.get())
+
+
+def exhaust(pool: Pools) -> None:
+    """Ask for more than there is, without a time of one's own."""
+    pool.get()
+    pool.get()
+    none_left(pool, None)
+
+
+def much_later(pool: Pools) -> None:
+    """Hold one object and have another one idle, for a long time."""
+    pool.ret([pool.get(), pool.get()][0])
+    pool._now = lambda: 9_000.0  # type: ignore[method-assign]
+    keep_house(pool)
+
+
+NUMBERS: list[tuple[str, Any, Callable[[Pools], object], str, int]] = [
+    ("_timeout", 0.0, exhaust, "_ntimeouts", 1),
+    ("_min_size", 2, use_once, "_nobjs", 2),
+    ("_max_use", 1, use_once, "_nwornout", 1),
+    ("_max_avail_delay", 10.0, much_later, "_nrecycled", 1),
+    ("_max_using_delay_kill", 10.0, much_later, "_nkilled", 1),
+    ("_max_using_delay_warn", 10.0, much_later, "_nkilled", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "scene", "counter", "count"), NUMBERS)
+def test_number_counts(
+    make_pool: MakePool,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    value: Any,
+    scene: Callable[[Pools], object],
+    counter: str,
+    count: int,
+) -> None:
+    """A number set on a live pool decides from then on, and `stats()` shows it."""
+    pool = make_pool(max_size=2, delay=3600.0 if scene is much_later else 0.0)
+    setattr(pool, name, value)
+    assert pool.stats()[name[1:]] == value
+    scene(pool)
+    assert pool.stats()[counter[1:]] == count
+    assert ("long running objects: 1 (" in caplog.text) == (name.startswith("_max_using"))
+
+
+HOOKS: dict[str, Callable[[Pools], object]] = {
+    "_opener": lambda pool: [pool.get() for _ in range(2)],
+    "_getter": lambda pool: pool.get(),
+    "_retter": use_once,
+    "_closer": lambda pool: pool.shutdown(),
+    "_health": lambda pool: pool._health_check(),
+    "_stats": lambda pool: pool.stats(),
+    "_tracer": lambda pool: pool.stats(),
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hook_counts(factory: Factory, make_pool: MakePool, name: str) -> None:
+    """A hook set on a live pool is called from then on, and no more once it is `None`."""
+    seen: list[Resource] = []
+
+    def hook(resource: Resource) -> str:
+        seen.append(resource)
+        return "well"
+
+    for expected, value in ((1, hook), (0, None)):
+        pool = make_pool(factory, **{name[1:]: seen.append} if value is None else {})
+        setattr(pool, name, value)
+        seen.clear()
+        HOOKS[name](pool)
+        assert len(seen) == expected
+
+
+def test_delay_and_frequency_count(make_pool: MakePool) -> None:
+    """A delay or a frequency of checks set on a live pool counts from then on, and starts no housekeeper."""
+    pool = make_pool(delay=0.2, health=Resource.check)
+    pool._delay = 0.001
+    eventually(lambda: pool._hc_rounds >= 20)
+    pool._health_freq = 1_000_000
+    pool._hk_rounds = 1
+    eventually(lambda: pool._hk_rounds >= 3)
+    checks = pool._hc_rounds
+    eventually(lambda: pool._hk_rounds >= 8)
+    assert pool._hc_rounds == checks
+    without = make_pool()
+    without._delay = 0.001
+    without.ret(without.get())
+    assert (without._housekeeper, without.stats()["delay"]) == (None, 0.001)

@@ -1,0 +1,163 @@
+"""The table of log messages: each has its level and its fragment, which programs look for."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from conftest import (
+    BUSY,
+    HOUR,
+    Clock,
+    Factory,
+    MakePool,
+    Messages,
+    Resource,
+    Silent,
+    Stop,
+    eventually,
+    no_luck,
+    wait_for,
+)
+
+Scene = Callable[[MakePool], Any]
+
+
+def used(**parameters: Any) -> Scene:
+    """Make a scene in which a pool with these parameters makes, lends, takes back and destroys an object."""
+
+    def scene(make_pool: MakePool) -> None:
+        pool = make_pool(max_use=1, **parameters)
+        with suppress(ValueError):
+            pool.ret(pool.get())
+
+    return scene
+
+
+def returned(what: object, shut: bool = False, **parameters: Any) -> Scene:
+    """Make a scene in which a foreign object is returned."""
+
+    def scene(make_pool: MakePool) -> None:
+        pool = make_pool(**parameters)
+        if shut:
+            pool.shutdown()
+        pool.ret(what)
+
+    return scene
+
+
+def ended(how: str) -> Scene:
+    """Make a scene in which a pool closes everything while two objects are lent."""
+
+    def scene(make_pool: MakePool) -> None:
+        pool = make_pool()
+        pool.get()
+        pool.get()
+        getattr(pool, how)()
+
+    return scene
+
+
+def round_fails(make_pool: MakePool) -> None:
+    """Let the housekeeper's round fail, twice."""
+    pool = make_pool(delay=BUSY)
+    pool._hkRound = no_luck  # type: ignore[method-assign]
+    eventually(lambda: pool._hk_errors >= 2)
+    assert pool._housekeeper is not None
+
+
+def busy_housekeeper(make_pool: MakePool) -> None:
+    """Shut down, with a moment's patience, while the housekeeper is in a hook."""
+    stop = Stop()
+    pool = make_pool(delay=BUSY, health=stop)
+    wait_for(stop.reached)
+    try:
+        pool.shutdown(0.01)
+    finally:
+        stop.go.set()
+
+
+MESSAGES: list[tuple[str, str, Scene]] = [
+    *[("ERROR", f"exception in {hook}: …no luck", used(**{hook: no_luck})) for hook in ("opener", "getter")],
+    *[("ERROR", f"exception in {hook}: …no luck", used(**{hook: no_luck})) for hook in ("retter", "closer")],
+    ("ERROR", "object creation failed: …no luck", used(fun=no_luck, min_size=0)),
+    ("ERROR", "new object failed: …no luck", lambda make_pool: make_pool(no_luck)),
+    ("ERROR", "bad health: …", lambda make_pool: make_pool(health=lambda _: False)._health_check()),
+    ("ERROR", "health check error: …no luck", lambda make_pool: make_pool(health=no_luck)._health_check()),
+    ("ERROR", "housekeeper round error: …no luck", round_fails),
+    (
+        "ERROR",
+        "exception in tracer on unexpected returned object: …no luck",
+        returned("foreign", tracer=no_luck),
+    ),
+    ("WARNING", "unexpected object returned: …", returned("foreign")),
+    ("WARNING", "unexpected object returned: …", returned(Silent())),
+    ("WARNING", "unexpected object returned: …", returned("foreign", shut=True)),
+    ("WARNING", "deleting in-use objects: 2", ended("shutdown")),
+    ("WARNING", "deleting in-use objects: 2", ended("__delete__")),
+    (
+        "WARNING",
+        "inconsistent max_using_delay_warn > max_using_delay_kill",
+        used(max_using_delay=20.0, max_using_delay_kill=10.0),
+    ),
+    ("WARNING", "shutting down pool with live housekeeper", busy_housekeeper),
+    ("INFO", "housekeeper …db… running every …3600", used(delay=HOUR, name="db")),
+]
+
+
+@pytest.mark.parametrize(("level", "fragment", "scene"), MESSAGES)
+def test_message(make_pool: MakePool, messages: Messages, level: str, fragment: str, scene: Scene) -> None:
+    """Each message of the contract is logged at its level and contains its fragment."""
+    scene(make_pool)
+    parts = fragment.split("…")
+    eventually(lambda: any(all(part in text for part in parts) for text in messages(level)), seconds=2.0)
+
+
+def test_long_running(make_pool: MakePool, messages: Messages, clock: Clock) -> None:
+    """A round says how many objects are held too long, for how long on average, and how many it kills."""
+    pool = make_pool(max_using_delay=10.0, max_using_delay_kill=20.0, delay=HOUR)
+    kept = [pool.get()]
+    clock.advance(8.0)
+    kept.append(pool.get())
+    clock.advance(8.0)
+    pool._hkRound()
+    clock.advance(6.0)
+    pool._hkRound()
+    first, second = [text for text in messages() if "long running objects" in text]
+    assert re.search(r"long running objects: 1 \(16(\.0*)? seconds, 0 to kill\)", first)
+    assert re.search(r"long running objects: 2 \(18(\.0*)? seconds, 1 to kill\)", second)
+    assert set(pool._todel) == {kept[0]}
+
+
+def test_werkzeug_workaround(
+    make_pool: MakePool, factory: Factory, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first process of `flask --debug` a pool makes nothing ahead, and says so."""
+    fragment = "skipping housekeeper thread creation under werkzeug empty start"
+    monkeypatch.setenv("PPP_WERKZEUG_WORKAROUND", "1")
+    pool = make_pool(delay=HOUR)
+    assert any(fragment in text for text in messages())
+    assert (pool._housekeeper, factory.made) == (None, [])
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    assert make_pool(delay=HOUR)._housekeeper is not None
+    assert len(factory.made) == 1
+
+
+def test_debug_lines(make_pool: MakePool, messages: Messages) -> None:
+    """While debugging, each get, return, creation and destruction has its line; else nothing is described."""
+    described: list[Resource] = []
+    for level, least in ((logging.DEBUG, 2), (logging.INFO, 0)):
+        described.clear()
+        pool = make_pool(max_use=1, min_size=0, log_level=level, tracer=described.append)
+        seen = [len(messages("DEBUG"))]
+        resource = pool.get()
+        seen.append(len(messages("DEBUG")))
+        pool.ret(resource)
+        seen.append(len(messages("DEBUG")))
+        assert min(seen[1] - seen[0], seen[2] - seen[1]) >= least
+        assert (seen[0] < seen[2]) == (least > 0)
+    assert described == []

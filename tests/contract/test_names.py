@@ -1,0 +1,183 @@
+"""The names, parents, parameters, positions and defaults that programs written for version 11 count on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Factory, MakePool, Resource, permits
+
+import ProxyPatternPool as ppp
+
+EMPTY = inspect.Parameter.empty
+
+# the module
+
+PARENTS = {
+    "PPPException": (Exception,),
+    "PoolException": (ppp.PPPException,),
+    "TimeOut": (ppp.PoolException,),
+    "TooManyRequests": (ppp.TimeOut,),
+    "ProxyException": (ppp.PPPException,),
+    "ProxyUnset": (ppp.ProxyException, AttributeError),
+}
+ALIASES = ["FunHook", "PoolHook", "TraceHook", "StatsHook", "HealthHook"]
+
+
+def test_module_names() -> None:
+    """The module exports each public name; exceptions have the parents that handlers name."""
+    names = [*ALIASES, *PARENTS, "Pool", "Proxy"]
+    assert [name for name in names if name not in ppp.__all__ or not hasattr(ppp, name)] == []
+    assert {name: getattr(ppp, name).__bases__ for name in PARENTS} == PARENTS
+
+
+def test_logger_and_version() -> None:
+    """Messages go to the logger `ppp`, and this is version 12."""
+    assert ppp.log is logging.getLogger("ppp")
+    assert ppp.__version__.startswith("12.")
+
+
+# parameters
+
+POOL_PARAMETERS = [
+    ("fun", EMPTY),
+    ("max_size", 0),
+    ("min_size", 1),
+    ("timeout", None),
+    ("max_use", 0),
+    ("max_avail_delay", 0.0),
+    ("max_using_delay", 0.0),
+    ("max_using_delay_kill", 0.0),
+    ("health_freq", 1),
+    ("delay", 0.0),
+    *[(hook, None) for hook in "opener getter retter closer health stats tracer log_level".split()],
+]
+ADDED_PARAMETERS = ["name", "max_lifetime", "check_after_idle", "reset", "invalidate_on", "max_waiting"]
+PROXY_PARAMETERS = [
+    ("obj", None),
+    ("fun", None),
+    ("set_name", "set"),
+    ("scope", ppp.Proxy.Scope.AUTO),
+    ("log_level", None),
+    ("max_size", 0),
+]
+OF_AN_OBJECT = "ret invalidate _out _destroy _del _borrow _return"
+OF_NOTHING = "stats __str__ drain _create _new _fill _empty _hkRound _health_check _houseKeeping _now"
+METHODS: list[tuple[Callable[..., Any], list[tuple[str, Any]]]] = [
+    (ppp.Pool, POOL_PARAMETERS),
+    (ppp.Pool.get, [("timeout", None)]),
+    (ppp.Pool.obj, [("timeout", None)]),
+    (ppp.Pool.shutdown, [("delay", 0.0)]),
+    (ppp.Pool.__delete__, [("instance", None)]),
+    (ppp.Pool.resize, [("min_size", None), ("max_size", None)]),
+    *[(getattr(ppp.Pool, name), [("obj", EMPTY)]) for name in OF_AN_OBJECT.split()],
+    *[(getattr(ppp.Pool, name), []) for name in OF_NOTHING.split()],
+    (ppp.Proxy, PROXY_PARAMETERS),
+    (ppp.Proxy._set, [("obj", None), ("fun", None), ("mandatory", True)]),
+    (ppp.Proxy._set_obj, [("obj", EMPTY)]),
+    (ppp.Proxy._set_fun, [("fun", EMPTY)]),
+    (ppp.Proxy._get_obj, [("timeout", None)]),
+    (ppp.Proxy._obj, [("timeout", None)]),
+    *[(getattr(ppp.Proxy, name), []) for name in "_set_pool _has_obj _ret_obj _invalidate_obj".split()],
+]
+
+
+@pytest.mark.parametrize(("function", "places"), METHODS)
+def test_positions_and_defaults(function: Callable[..., Any], places: list[tuple[str, Any]]) -> None:
+    """Each class and method takes these parameters by position, in this order, with these defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    found = [
+        (parameter.name, parameter.default)
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY)
+    ]
+    assert [place for place in found if place[0] != "self"] == places
+
+
+def test_added_parameters() -> None:
+    """What is new in version 12 is keyword only and does nothing by default."""
+    parameters = inspect.signature(ppp.Pool).parameters.values()
+    added = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert sorted(added) == sorted(ADDED_PARAMETERS)
+    assert [added[name] or None for name in ADDED_PARAMETERS] == [None] * 6
+
+
+def test_pool_by_position(factory: Factory, make_pool: MakePool) -> None:
+    """Every parameter of version 11 can be given by position, and read by its underscore name."""
+    hooks = (Resource.open, Resource.lend, Resource.take_back, Resource.close, Resource.check)
+    described = (lambda resource: {"serial": resource.serial}, str)
+    values = (factory, 4, 2, 0.5, 7, 30.0, 20.0, 40.0, 3, 3600.0, *hooks, *described, logging.WARNING)
+    pool = make_pool(*values)
+    for (name, _), value in zip(POOL_PARAMETERS[:-1], values, strict=False):
+        own = "_max_using_delay_warn" if name == "max_using_delay" else f"_{name}"
+        assert getattr(pool, own) == value
+    assert ppp.log.level == logging.WARNING
+
+
+# underscore names
+
+COUNTERS = (
+    "_nobjs _nuses _ncreating _ncreated _nhealth _bad_health _nborrows _nreturns _nkilled _nrecycled "
+    "_nwornout _ndestroys _hc_rounds _hc_errors _hk_rounds _hk_errors"
+).split()
+
+
+def test_counters(make_pool: MakePool) -> None:
+    """Each counter can be read, says what `stats()` says, and can be assigned unless it is `_nobjs`."""
+    pool = make_pool(max_size=2, min_size=0, max_use=2, health=Resource.check)
+    pool.ret(pool.get())
+    pool._health_check()
+    for name in COUNTERS:
+        assert getattr(pool, name) == pool.stats()[name[1:]]
+        if name != "_nobjs":
+            setattr(pool, name, 50)
+            assert getattr(pool, name) == pool.stats()[name[1:]] == 50
+
+
+def test_inner_parts(make_pool: MakePool) -> None:
+    """The lock, the thread, the permits and the times can be read, also after a shutdown."""
+    pool: Any = make_pool(max_size=3, min_size=2, delay=3600.0)
+    with pool._lock, pool._lock:
+        assert (pool._id, pool._started) == (pool.stats()["id"], pool.stats()["started"])
+    thread = pool._housekeeper
+    assert isinstance(thread, threading.Thread)
+    assert thread.daemon
+    pool.get()
+    assert permits(pool) == (pool._sem._value, pool._sem._initial_value) == (2, 3)
+    assert abs(pool._started_ts - time.time()) < 5.0
+    assert abs(pool._now() - time.time()) < 5.0
+    assert (pool._shutdown, pool._debug in (True, False)) == (False, True)
+    assert [isinstance(each, float) for each in (pool._hk_time, pool._hk_last)] == [True, True]
+    assert (dataclasses.is_dataclass(ppp.Pool.UseInfo), hasattr(ppp.Pool, "_created")) == (True, True)
+    pool.shutdown()
+    assert (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper) == (True, 0, 0, None)
+    assert (pool._sem._value, pool._sem._initial_value) == (3, 3)
+
+
+# proxies
+
+
+def test_scopes() -> None:
+    """Each scope keeps its name and value, and `WERKZEUG` is `VERSATILE`."""
+    values = {name: scope.value for name, scope in ppp.Proxy.Scope.__members__.items()}
+    names = "AUTO SHARED THREAD VERSATILE WERKZEUG GEVENT EVENTLET".split()
+    assert values == dict(zip(names, (0, 1, 2, 3, 3, 4, 5), strict=True))
+    assert len(ppp.Proxy.Scope) == 6
+
+
+def test_proxy_names() -> None:
+    """What a proxy knows of itself can be read before any object is drawn."""
+    proxy: Any = ppp.Proxy(fun=bytearray, max_size=3, min_size=0)
+    assert (proxy._fun, proxy._scope, proxy._nobjs) == (bytearray, ppp.Proxy.Scope.THREAD, 0)
+    assert (proxy._pool_max_size, proxy._pool_kwargs) == (3, {"min_size": 0})
+    assert isinstance(proxy._pool, ppp.Pool)
+    assert isinstance(proxy._local, threading.local)
+    shared: Any = ppp.Proxy("thing")
+    assert (shared._scope, shared._fun, shared._pool) == (ppp.Proxy.Scope.SHARED, None, None)
+    assert (type(shared._local), shared._local.obj) == (ppp.Proxy.Local, "thing")

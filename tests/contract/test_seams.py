@@ -1,0 +1,256 @@
+"""The seams: methods that the pool works through, overridden or patched on the class or on one pool."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import (
+    HOUR,
+    Factory,
+    MakePool,
+    Resource,
+    Spawn,
+    Stop,
+    eventually,
+    none_left,
+    permits,
+    rounds,
+    wait_for,
+)
+
+import ProxyPatternPool as ppp
+
+SEAMS = (
+    "get ret _create _new _fill _out _destroy _del _empty _borrow _return "
+    "_hkRound _health_check _houseKeeping _now"
+).split()
+WAYS = [(seam, how) for seam in SEAMS for how in ("subclass", "class", "pool")]
+WAYS.remove(("_houseKeeping", "pool"))  # the thread has called it already
+ENTRIES = ["__init__", "shutdown", "__delete__"]
+
+
+class Calls:
+    """Notes calls of methods, each together with those under way in its thread."""
+
+    def __init__(self) -> None:
+        self.local = threading.local()
+        self.edges: set[tuple[str, str]] = set()
+
+    def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the method, but for noting its calls."""
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            stack = self.local.__dict__.setdefault("stack", [])
+            self.edges.update((caller, name) for caller in ["", *stack])
+            stack.append(name)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                stack.pop()
+
+        return noted
+
+    def __contains__(self, edge: object) -> bool:
+        return edge in self.edges
+
+
+@pytest.mark.parametrize(("seam", "how"), WAYS)
+def test_the_pool_uses_its_seams(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch, seam: str, how: str
+) -> None:
+    """The pool works through each seam, overridden in a subclass or patched on the class or one pool."""
+    calls = Calls()
+    noted = calls.wrap(seam, getattr(ppp.Pool, seam))
+    kind: Any = type("Mine", (ppp.Pool,), {seam: noted}) if how == "subclass" else ppp.Pool
+    if how == "class":
+        monkeypatch.setattr(ppp.Pool, seam, noted)
+    pool = kind(factory, 2, max_use=2, delay=0.005, closer=Resource.close, health=Resource.check)
+    if how == "pool":
+        monkeypatch.setattr(pool, seam, calls.wrap(seam, getattr(pool, seam)))
+    for _ in range(3):
+        with pool.obj():
+            pass
+    rounds(pool)
+    pool.shutdown(1.0)
+    assert ("", seam) in calls
+    assert factory.alive == []
+
+
+CALLERS = {
+    "__init__": "_fill",
+    "get": "_new _empty _now",
+    "ret": "_out _empty _fill _now",
+    "_fill": "_new",
+    "_new": "_create",
+    "_empty": "_destroy",
+    "_del": "_out _destroy",
+    "shutdown": "_del _empty",
+    "__delete__": "_del",
+    "_houseKeeping": "_hkRound _health_check _empty _fill",
+    "_hkRound": "_out _now",
+    "_health_check": "_borrow _return _out _destroy",
+}
+"""Which seams run in the course of which."""
+
+
+def test_who_calls_which(factory: Factory) -> None:
+    """Each seam is called by what the contract says, and a round calls no foreign code before `_empty`."""
+    calls = Calls()
+    names = {name: calls.wrap(name, getattr(ppp.Pool, name)) for name in [*SEAMS, *ENTRIES]}
+    kind: type[ppp.Pool[Any]] = type("Mine", (ppp.Pool,), names)
+    pool = kind(factory, 2, 2, max_use=1, closer=Resource.close)
+    first = pool.get()
+    pool._out(pool.get())
+    pool.get(5.0)
+    pool.ret(first)
+    pool.__delete__()
+    pool._out(pool.get())
+    pool.get()
+    pool.shutdown()
+    answers = itertools.chain([False], itertools.repeat(True))
+    kept = kind(
+        factory, max_avail_delay=0.001, delay=0.005, closer=Resource.close, health=lambda _: next(answers)
+    )
+    lent = [kept.get() for _ in range(3)]
+    for resource in lent:
+        kept.ret(resource)
+    eventually(lambda: kept._bad_health and kept._nrecycled)
+    rounds(kept)
+    kept.get()
+    kept.shutdown(1.0)
+    wanted = {(caller, seam) for caller, seams in CALLERS.items() for seam in seams.split()}
+    assert wanted - calls.edges == set()
+    assert {("_hkRound", "_destroy"), ("_out", "_destroy")} & calls.edges == set()
+
+
+def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
+    """`_create` makes and counts an object, `_new` also makes it available, if the limit allows."""
+    pool = make_pool(max_size=2, min_size=0, opener=Resource.open)
+    factory.fails["make"] = OSError("no server")
+    for make in (pool._create, pool._new):
+        with pytest.raises(OSError, match="no server"):
+            make()
+    factory.fails.clear()
+    created = pool._create()
+    assert (pool._nobjs, created in pool._avail, created in pool._uses, created.openings) == (
+        1,
+        False,
+        True,
+        0,
+    )
+    new = pool._new()
+    assert (pool._nobjs, new in pool._avail, new.openings) == (2, True, 1)
+    with pytest.raises(ppp.PoolException):
+        pool._new()
+    assert len(factory.made) == 2
+
+
+def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
+    """While `_new` runs for a `get`, its object is available but lent to nobody else."""
+    made = Stop()
+
+    class Slow(ppp.Pool[Any]):
+        def _new(self) -> Any:
+            new = super()._new()
+            assert new in self._avail
+            made()
+            return new
+
+    with Slow(factory, max_size=1, min_size=0, closer=Resource.close) as pool:
+        maker = spawn(pool.get)
+        wait_for(made.reached)
+        assert (len(pool._avail), len(pool._using)) == (1, 0)
+        none_left(pool)
+        made.go.set()
+        assert maker.result() is factory.made[0]
+        pool.ret(factory.made[0])
+
+
+def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> None:
+    """What is taken out while it is examined is not lent, whatever the verdict."""
+    pool = make_pool(max_size=1, check_after_idle=0.0, health=lambda resource: not pool._out(resource))
+    assert pool.get(timeout=0) is factory.made[1]
+    assert factory.made[0].closings == 1
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_out_and_del_by_hand(make_pool: MakePool, lent: bool) -> None:
+    """`_out` takes an object off the account, with its permit until its end; `_del` destroys it."""
+    pool = make_pool(max_size=3)
+    (resource,) = pool._avail
+    if lent:
+        pool.get()
+    pool._out(resource)
+    assert (set(pool._todel), len(pool._avail), len(pool._using)) == ({resource}, 0, 0)
+    assert (permits(pool), resource.closings) == ((2, 3), 0)
+    pool._empty()
+    assert (permits(pool), resource.closings, len(pool._todel)) == ((3, 3), 1, 0)
+    other = pool.get()
+    if not lent:
+        pool.ret(other)
+    pool._del(other)
+    pool._del(other)  # once more changes nothing
+    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 1, 2, 0)
+
+
+def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
+    """`_borrow` takes an available object without a use, and no lent one; `_return` puts it back."""
+    pool = make_pool(max_size=3)
+    (idle,) = pool._avail
+    assert pool._borrow(idle) not in (None, False)
+    assert list(pool._using) == [idle]
+    pool._return(idle)
+    assert (idle in pool._avail, idle in pool._using) == (True, False)
+    assert (pool._nborrows, pool._nreturns, pool._nuses, pool._uses[idle].uses) == (1, 1, 0, 0)
+    assert pool._borrow(pool.get()) in (None, False)
+    assert (idle in pool._using, pool._nborrows) == (True, 1)
+
+
+@pytest.mark.parametrize(("answer", "examined"), [(None, 0), (False, 0), (0, 1), ([], 1)], ids=repr)
+def test_answer_of_borrow(factory: Factory, make_pool: MakePool, answer: object, examined: int) -> None:
+    """Any answer of `_borrow` but `None` and `False` means that the object is borrowed."""
+    pool = make_pool(health=Resource.check)
+    borrow = pool._borrow
+    pool._borrow = lambda resource: (examined and borrow(resource), answer)[1]  # type: ignore
+    pool._health_check()
+    assert [name for name, _ in factory.calls] == ["check"] * examined
+    assert len(pool._avail) == 1
+
+
+def test_return_wakes_the_housekeeper(factory: Factory, make_pool: MakePool) -> None:
+    """`ret` leaves it to a housekeeper to fill up, which is woken for that and does no round."""
+    pool = make_pool(max_use=1, delay=HOUR)
+    known, threads = pool._hk_rounds, []
+    pool._fill = lambda: threads.append(threading.current_thread())  # type: ignore
+    pool.ret(pool.get())
+    eventually(lambda: threads)
+    assert (threads[0], pool._hk_rounds) == (pool._housekeeper, known)
+
+
+def test_own_loop(factory: Factory) -> None:
+    """The thread calls a `_houseKeeping` that is overridden, and keeps the pool alive until its shutdown."""
+
+    class Mine(ppp.Pool[Any]):
+        def _houseKeeping(self) -> None:
+            while not self._shutdown:
+                self._hkRound()
+                self._empty()
+                time.sleep(0.001)
+
+    reference = weakref.ref(Mine(factory, delay=HOUR, closer=Resource.close))
+    gc.collect()
+    pool = reference()
+    assert pool is not None
+    with pool:
+        eventually(lambda: pool._hk_rounds > 2)
+        thread = pool._housekeeper
+        assert thread is not None
+    thread.join(5.0)
+    assert not thread.is_alive()

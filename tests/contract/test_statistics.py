@@ -1,0 +1,186 @@
+"""`stats()`: its keys, what each of them counts, and that it is JSON for any parser."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+from conftest import (
+    HOUR,
+    SECONDS,
+    Clock,
+    Factory,
+    MakePool,
+    Resource,
+    Silent,
+    Spawn,
+    at_rest,
+    eventually,
+    keep_house,
+    no_luck,
+    none_left,
+    numbers,
+    waiting,
+)
+
+KEYS = (
+    "id started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill "
+    "max_using_delay_warn health_freq now sem navail nusing ntodel running rel_hk_last time_per_hk shutdown "
+    "avail using nobjs ncreated ncreating nuses nkilled nrecycled nwornout nborrows nreturns ndestroys "
+    "nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors "
+    # new in version 12
+    "name nwaiting nwaits ntimeouts wait_time use_time create_time nexpired ninvalidated nreset_errors "
+    "nchecks"
+).split()
+
+
+def test_new_pool(make_pool: MakePool, clock: Clock) -> None:
+    """A new pool's statistics have these keys: parameters, one idle object, and everything else zero."""
+    pool = make_pool()
+    stats = pool.stats()
+    assert sorted(stats) == sorted(KEYS)
+    ones = "min_size health_freq navail nobjs ncreated ncreating"
+    assert numbers(pool, ones) == [1] * 6
+    assert numbers(pool, "timeout sem using name") == [None, None, [], f"pool-{stats['id']}"]
+    zeros = set(KEYS) - set(f"{ones} timeout sem using name id started now running rel_hk_last avail".split())
+    assert {key: stats[key] for key in zeros} == dict.fromkeys(zeros, 0)
+    assert make_pool(name="db").stats()["id"] == stats["id"] + 1
+
+
+def test_times_of_the_wall(make_pool: MakePool) -> None:
+    """The start is told in local time, now since the epoch, rounds relative to it and by their mean."""
+
+    def health(resource: Resource) -> bool:
+        time.sleep(0.001)
+        return True
+
+    pool = make_pool(delay=0.002, health=health)
+    eventually(lambda: pool._hk_rounds >= 3)
+    stats = pool.stats()
+    started = datetime.datetime.fromisoformat(stats["started"]).replace(tzinfo=None)
+    assert abs((datetime.datetime.now() - started).total_seconds()) < 60.0
+    assert abs(stats["now"] - time.time()) < 60.0
+    assert -5.0 < stats["rel_hk_last"] <= 0.0
+    assert 0.0 < stats["time_per_hk"] < 1.0
+
+
+def test_destructions(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
+    """Idle objects destroyed, those held too long and those still to destroy are counted apart."""
+    pool = make_pool(min_size=1, max_avail_delay=10.0, max_using_delay_kill=30.0, delay=HOUR)
+    lent = [pool.get() for _ in range(4)]
+    for resource in lent[:3]:
+        pool.ret(resource)
+    clock.advance(20.0)
+    pool._hkRound()
+    assert numbers(pool, "ntodel ndestroys nrecycled nkilled") == [3, 0, 3, 0]
+    clock.advance(20.0)
+    keep_house(pool)
+    assert numbers(pool, "ntodel ndestroys nrecycled nkilled nobjs ncreated") == [0, 4, 3, 1, 1, 5]
+    pool.get()
+    pool.__delete__()
+    at_rest(pool, factory)
+    pool.get()
+    pool.shutdown()
+    at_rest(pool, factory)
+    assert numbers(pool, "ncreated ndestroys nobjs shutdown") == [6, 6, 0, True]
+
+
+def describe(thing: Resource) -> dict[str, int]:
+    """Describe a thing by its serial number."""
+    return {"serial": thing.serial}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "description"),
+    [
+        ({"stats": describe, "tracer": Resource.__str__}, {"stats": {"serial": 0}}),
+        ({"tracer": lambda thing: f"#{thing.number}"}, {"trace": "#0"}),
+        ({}, {"str": "resource 0"}),
+    ],
+)
+def test_descriptions(
+    make_pool: MakePool, clock: Clock, hooks: dict[str, Any], description: dict[str, Any]
+) -> None:
+    """An object is described by the stats hook, else the tracer, else its text; times are relative to now."""
+    pool = make_pool(**hooks)
+    clock.advance(3.0)
+    pool.ret(pool.get())
+    clock.advance(7.0)
+    (entry,) = pool.stats()["avail"]
+    assert entry == {**description, "uses": 1, "last_get": -7.0, "last_ret": -7.0}
+    assert pool.stats()["running"] == 10.0
+
+
+@pytest.mark.parametrize("hooks", [{"stats": no_luck}, {"tracer": no_luck}, {}])
+def test_failing_descriptions(make_pool: MakePool, hooks: dict[str, Any]) -> None:
+    """An object that cannot be described has an entry with the error's text, and `stats` does not raise."""
+    pool = make_pool(lambda number: Silent(), max_size=2, min_size=2, **hooks)
+    pool.get()
+    stats = pool.stats()
+    for (entry,) in (stats["avail"], stats["using"]):
+        assert "no luck" in json.dumps(entry)
+        assert entry["last_get"] <= 0.0
+
+
+def test_json(make_pool: MakePool) -> None:
+    """The statistics and the text of a pool are JSON for any parser: infinities and NaN are null."""
+    pool = make_pool(
+        max_size=2,
+        timeout=math.inf,
+        max_avail_delay=math.inf,
+        delay=HOUR,
+        stats=lambda thing: {"load": math.nan, "limits": [1, -math.inf]},
+    )
+    pool.get()
+    stats = json.loads(json.dumps(pool.stats(), allow_nan=False))
+    text = json.loads(str(pool), parse_constant=pytest.fail)
+    assert set(stats) == set(text) == set(KEYS)
+    assert (stats["timeout"], stats["max_avail_delay"]) == (None, None)
+    assert text["using"][0]["stats"] == {"load": None, "limits": [1, None]}
+
+
+# times that add up
+
+
+def test_waits(make_pool: MakePool, spawn: Spawn) -> None:
+    """Waits, those waiting now, their time and timeouts are counted; finding an object is no wait."""
+    pool = make_pool(max_size=1)
+    pool.ret(pool.get(timeout=1.0))
+    lent = pool.get()
+    assert numbers(pool, "nwaits wait_time ntimeouts") == [0, 0.0, 0]
+    waiter = spawn(pool.get, SECONDS)
+    waiting(pool, 1)
+    pool.ret(lent)
+    waiter.result()
+    assert numbers(pool, "nwaiting nwaits ntimeouts") == [0, 1, 0]
+    before = pool.stats()["wait_time"]
+    assert 0.0 < before < SECONDS
+    none_left(pool, 0.03)
+    assert numbers(pool, "nwaiting nwaits ntimeouts") == [0, 2, 1]
+    assert pool.stats()["wait_time"] - before > 0.02
+
+
+@pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
+def test_use_and_create_time(
+    make_pool: MakePool, factory: Factory, clock: Clock, hooks: dict[str, Any]
+) -> None:
+    """The times of making objects and of lendings are summed up, however the objects come back."""
+
+    def make(number: int) -> Resource:
+        clock.advance(0.5)
+        return factory(number)
+
+    pool = make_pool(make, max_size=4, max_using_delay_kill=100.0, delay=HOUR, **hooks)
+    first, second = pool.get(), pool.get()
+    clock.advance(3.0)
+    pool.ret(first)
+    clock.advance(2.0)
+    pool.invalidate(second)
+    clock.advance(50.0)
+    with pool.obj():
+        clock.advance(1.0)
+    assert numbers(pool, "use_time create_time") == [9.5, 1.0]  # the second was made meanwhile

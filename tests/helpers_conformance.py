@@ -1,0 +1,499 @@
+"""The conformance table: every special method of the data model, on an object and through proxies of it.
+
+Run as a program, it writes the page of the documentation: the rows that differ, and how many do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import html
+import json
+import math
+import operator
+import os
+import textwrap
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sized
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import ProxyPatternPool as ppp
+
+_FOR_THE_ROWS = collections, contextlib, json, math, operator, os, PurePosixPath, Sized  # used by the rows
+PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
+
+# Objects of the table
+
+
+class Number:
+    """Answers each arithmetic special method with its name and operands; in-place forms change it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Number({self.value!r})"
+
+
+def _answer(name: str, in_place: bool = False) -> Callable[..., Any]:
+    def answer(self: Any, *others: Any) -> Any:
+        text = " ".join(map(str, (name, self.value, *others)))
+        if not in_place:
+            return text
+        self.value = text
+        return self
+
+    return answer
+
+
+ARITHMETIC = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "matmul": "@",
+    "truediv": "/",
+    "floordiv": "//",
+    "mod": "%",
+    "pow": "**",
+    "lshift": "<<",
+    "rshift": ">>",
+    "and": "&",
+    "xor": "^",
+    "or": "|",
+}
+
+
+for _name in [*ARITHMETIC, "divmod"]:
+    setattr(Number, f"__{_name}__", _answer(_name))
+    setattr(Number, f"__r{_name}__", _answer(f"r{_name}"))
+    if _name != "divmod":
+        setattr(Number, f"__i{_name}__", _answer(f"i{_name}", in_place=True))
+
+
+class Thing:
+    """A thing."""
+
+    __match_args__ = ("x", "y")
+
+    def __init__(self, x: int = 1, y: int = 2) -> None:
+        self.x = x
+        self.y = y
+
+    def __repr__(self) -> str:
+        return f"Thing({self.x}, {self.y})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    def __contains__(self, item: object) -> bool:
+        return item == "inside"
+
+
+ANSWERS = {
+    "__str__": "a thing",
+    "__bytes__": b"thing",
+    "__format__": "formatted",
+    "__hash__": 42,
+    "__bool__": False,
+    "__dir__": ["x", "y"],
+    "__len__": 3,
+    "__reversed__": "cba",
+    "__complex__": 1 + 2j,
+    "__int__": 5,
+    "__float__": 2.5,
+    "__index__": 2,
+    **{f"__{name}__": name for name in "neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()},
+}
+"""What a thing's special methods answer."""
+
+
+for _name, _value in ANSWERS.items():
+    setattr(Thing, _name, lambda self, *args, value=_value: value)
+
+
+class Dynamic:
+    """Finds, takes and gives up attributes by methods of its own."""
+
+    log: list[str]
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "log", [])
+
+    def __getattr__(self, name: str) -> str:
+        return f"found {name}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.log.append(f"set {name} {value}")
+
+    def __delattr__(self, name: str) -> None:
+        self.log.append(f"del {name}")
+
+
+class Meta(type):
+    """A metaclass that prepares the body of its classes."""
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> MutableMapping[str, object]:
+        return {"prepared": name}
+
+
+async def ticks() -> AsyncIterator[int]:
+    """Iterate asynchronously over 0, 1, 2."""
+    for number in range(3):
+        yield number
+
+
+class Base:
+    """A class that registers its subclasses and can be subscripted."""
+
+    registered = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.registered = f"subclass {cls.__name__}"
+
+    def __class_getitem__(cls, item: Any) -> str:
+        return f"{cls.__name__} of {item}"
+
+
+class Waitable:
+    """Can be awaited."""
+
+    def __await__(self) -> Any:
+        yield from ()
+        return "awaited"
+
+
+class Descriptor:
+    """A data descriptor, which learns its name."""
+
+    named = None
+
+    def __repr__(self) -> str:
+        return "Descriptor()"
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.named = name
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return "got by the descriptor"
+
+    def __set__(self, instance: object, value: object) -> None:
+        pass
+
+    def __delete__(self, instance: object) -> None:
+        pass
+
+
+def raised(error: BaseException) -> str:
+    """Raise something, and give the name of what came."""
+    try:
+        raise error
+    except Exception as found:
+        return type(found).__name__
+
+
+# The table
+
+
+class Row:
+    """One row: the special methods it is about, the object and the code that uses it as `x`.
+
+    The code is an expression, or statements that leave their result in `r`. Rows left out have a reason.
+    """
+
+    def __init__(self, names: str, thing: str, code: str, reason: str = "") -> None:
+        self.names = tuple(names.split(", "))
+        self.thing, self.code, self.reason = thing, code, reason
+
+    def __str__(self) -> str:
+        return f"{self.names[0]}: {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The code in one line."""
+        return self.code.replace(":\n  ", ": ").replace("\n  ", " ").replace("\n", "; ")
+
+    def make(self) -> Any:
+        """Make the object."""
+        return eval(self.thing, dict(globals()))
+
+    def run(self, x: Any) -> str:
+        """Run the code on an object or a proxy, and give its result, or the exception's name, as text."""
+        code = self.code if "r = " in self.code else f"r = {self.code}"
+        space = {**globals(), "x": x}
+        try:
+            if "async " in code or "await " in code:
+                exec(f"async def main(x):\n{textwrap.indent(code, '  ')}\n  return r", space)
+                return repr(asyncio.run(space["main"](x)))
+            exec(code, space)
+            return repr(space["r"])
+        except Exception as error:
+            return type(error).__name__
+
+
+ROWS = [
+    Row("__repr__", "Thing()", "repr(x)"),
+    Row("__str__", "Thing()", "str(x)"),
+    Row("__bytes__", "Thing()", "bytes(x)"),
+    Row("__format__", "Thing()", "format(x, 'text')"),
+    Row("__format__", "7", "f'{x:03d}'"),
+    Row(
+        "__lt__, __le__, __eq__, __ne__, __gt__, __ge__",
+        "Thing()",
+        "(x < 1, x <= 1, x == 1, x != 1, x > 1, x >= 1)",
+    ),
+    Row("__lt__, __gt__", "7", "(5 < x, 5 > x, x < 9)"),
+    Row("__eq__, __hash__", "'key'", "{'key': 1}[x]"),
+    Row("__hash__", "Thing()", "hash(x)"),
+    Row("__hash__", "[]", "hash(x)"),
+    Row("__bool__", "Thing()", "bool(x)"),
+    Row("__bool__, __len__", "[]", "'yes' if x else 'no'"),
+    Row("__getattr__", "Dynamic()", "x.colour"),
+    Row("__getattribute__", "Thing()", "x.y"),
+    Row("__setattr__", "Dynamic()", "x.colour = 3\nr = x.log"),
+    Row("__delattr__", "Dynamic()", "del x.colour\nr = x.log"),
+    Row("__setattr__", "Thing()", "x.x = 3\nr = vars(x)"),
+    Row("__delattr__", "Thing()", "del x.x\nr = vars(x)"),
+    Row("__dir__", "Thing()", "dir(x)"),
+    Row("__class__", "Thing()", "isinstance(x, Thing)"),
+    Row("__class__", "Thing()", "x.__class__.__name__"),
+    Row("__dict__", "Thing()", "vars(x)"),
+    Row("__doc__", "Thing()", "x.__doc__"),
+    Row("__name__, __qualname__", "Thing", "(x.__name__, x.__qualname__)"),
+    Row("__bases__, __mro__", "bool", "(x.__bases__, x.__mro__)"),
+    Row("__init_subclass__, __mro_entries__", "Base", "class C(x): pass\nr = C.registered"),
+    Row("__mro_entries__", "Base", "class C(x): pass\nr = C.__mro__[1] is Base"),
+    Row("__mro_entries__", "list[int]", "class C(x): pass\nr = C.__mro__[1] is list"),
+    Row("__prepare__", "Meta", "class C(metaclass=x): pass\nr = C.prepared"),
+    Row("__instancecheck__, __subclasscheck__", "Sized", "(isinstance('', x), issubclass(int, x))"),
+    Row("__instancecheck__, __subclasscheck__", "int", "(isinstance(1, x), issubclass(bool, x))"),
+    Row("__subclasscheck__", "bool", "issubclass(x, int)"),
+    Row("__class_getitem__", "Base", "x[int]"),
+    Row("__call__", "Thing()", "x(1, *[2], key=3)"),
+    Row("__call__, __new__, __init__", "Thing", "x(3, y=4)"),
+    Row("__match_args__", "Thing()", "match x:\n  case Thing(a, b): r = a, b"),
+    Row("__len__", "Thing()", "len(x)"),
+    Row("__getitem__", "[1, 2, 3]", "(x[0], x[-1], x[1:])"),
+    Row("__setitem__", "[1, 2, 3]", "x[0] = 9\nr = x"),
+    Row("__delitem__", "[1, 2, 3]", "del x[0]\nr = x"),
+    Row("__missing__", "collections.defaultdict(list, a=1)", "(x['a'], x['c'])"),
+    Row("__iter__", "[1, 2, 3]", "[2 * i for i in x]"),
+    Row("__iter__, __getitem__", "dict(a=1)", "(lambda **k: k)(**x)"),
+    Row("__next__", "iter('ab')", "(next(x), next(x), next(x, 'end'))"),
+    Row("__reversed__", "Thing()", "list(reversed(x))"),
+    Row("__contains__", "Thing()", "('inside' in x, 1 in x, 1 not in x)"),
+    Row("__divmod__", "Number(7)", "divmod(x, 2)"),
+    Row("__rdivmod__", "Number(7)", "divmod(2, x)"),
+    Row("__pow__", "Number(7)", "pow(x, 2, 5)"),
+    Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, before"),
+    Row("__add__", "'a'", "x + 1"),
+    Row("__radd__", "[1, 2]", "[0] + x"),
+    Row("__rmul__", "3", "'ab' * x"),
+    Row("__neg__, __pos__, __abs__, __invert__", "Thing()", "(-x, +x, abs(x), ~x)"),
+    Row("__complex__, __int__, __float__", "Thing()", "(complex(x), int(x), float(x))"),
+    Row("__index__", "Thing()", "('abc'[x], hex(x))"),
+    Row("__round__", "2.55", "(round(x), round(x, 1))"),
+    Row("__trunc__, __floor__, __ceil__", "Thing()", "(math.trunc(x), math.floor(x), math.ceil(x))"),
+    Row("__enter__, __exit__", "contextlib.nullcontext(5)", "with x as y: r = y"),
+    Row("__exit__", "contextlib.suppress(ZeroDivisionError)", "r = 'before'\nwith x: r = 1 / 0"),
+    Row(
+        "__aenter__, __aexit__",
+        "contextlib.AsyncExitStack()",
+        "r = x.push(lambda *error: error[0] is ZeroDivisionError) and 'before'\nasync with x: r = 1 / 0",
+    ),
+    Row("__aiter__, __anext__", "ticks()", "r = [i async for i in x]"),
+    Row("__aiter__, __anext__", "ticks()", "r = await anext(aiter(x))"),
+]
+for _name, _symbol in ARITHMETIC.items():
+    ROWS += [
+        Row(f"__{_name}__", "Number(7)", f"x {_symbol} 2"),
+        Row(f"__r{_name}__", "Number(7)", f"2 {_symbol} x"),
+        Row(f"__i{_name}__", "Number(7)", f"before = x; x {_symbol}= 2\nr = x is before, x"),
+    ]
+
+
+PRESENCE = "its presence alone changes what a thing is taken for"
+LEFT_OUT = [
+    Row("__await__", "Waitable()", "r = await x", f"{PRESENCE}: every proxy would be awaitable"),
+    Row(
+        "__fspath__",
+        "PurePosixPath('/somewhere')",
+        "os.fspath(x)",
+        f"{PRESENCE}: every proxy would be a path",
+    ),
+    Row(
+        "__buffer__, __release_buffer__",
+        "b'bytes'",
+        "bytes(memoryview(x))",
+        f"{PRESENCE}: every proxy would be a buffer",
+    ),
+    Row(
+        "__length_hint__",
+        "iter([1, 2, 3])",
+        "operator.length_hint(x)",
+        "a hint that fails would be an error where no hint is none",
+    ),
+    Row(
+        "__get__",
+        "Descriptor()",
+        "type('C', (), {'a': x})().a",
+        f"{PRESENCE}: a proxy kept by a class would be called instead of given",
+    ),
+    Row(
+        "__set__",
+        "Descriptor()",
+        "c = type('C', (), {'a': x})(); c.a = 5\nr = vars(c)",
+        f"{PRESENCE}: a proxy kept by a class could not be replaced",
+    ),
+    Row(
+        "__delete__",
+        "Descriptor()",
+        "c = type('C', (), {'a': x})(); del c.a\nr = vars(c)",
+        f"{PRESENCE}: see `__set__`",
+    ),
+    Row(
+        "__set_name__",
+        "Descriptor()",
+        "c = type('C', (), {'a': x})\nr = x.named",
+        "a class that keeps a proxy would draw its object",
+    ),
+]
+LIMITS = [
+    Row("str.join", "'a'", "'-'.join([x, 'b'])", "C code that takes the characters of a real str"),
+    Row("json", "{'a': 1}", "json.dumps(x)", "C code that asks for the type, not for the class"),
+    Row(
+        "match",
+        "[1, 2]",
+        "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'",
+        "the patterns `[…]` and `{…}` ask for a mark on the type",
+    ),
+    Row("raise", "KeyError('lost')", "r = raised(x)", "Python raises nothing but real exceptions"),
+    Row("memory", "bytearray(b'abc')", "bytes(memoryview(x)[:1])", "see `__buffer__`"),
+    Row(
+        "list +=",
+        "[1]",
+        "y = z = [0]; y += x; r = z",
+        "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
+    ),
+]
+NEVER = {
+    "__new__": "makes an object: called by calling its class, which is forwarded",
+    "__init__": "makes an object: called by calling its class, which is forwarded",
+    "__del__": "ends an object: the end of the proxy is not the end of the object",
+    "__slots__": "read from the class body when a class is made",
+    "__weakref__": "the object's own list of its weak references",
+    "__objclass__": "an attribute, read as any other",
+    "__module__": "an attribute, read as any other",
+    "__annotations__": "an attribute, read as any other",
+}
+"""Names of the data model which are looked up on nothing that a proxy stands for."""
+
+_DATA_MODEL = """
+__new__ __init__ __del__ __repr__ __str__ __bytes__ __format__ __lt__ __le__ __eq__ __ne__ __gt__ __ge__
+__hash__ __bool__ __getattr__ __getattribute__ __setattr__ __delattr__ __dir__ __get__ __set__ __delete__
+__objclass__ __slots__ __weakref__ __dict__ __init_subclass__ __set_name__ __mro_entries__ __prepare__
+__class__ __instancecheck__ __subclasscheck__ __class_getitem__ __call__ __len__ __length_hint__
+__getitem__ __setitem__ __delitem__ __missing__ __iter__ __next__ __reversed__ __contains__ __add__
+__sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__
+__and__ __xor__ __or__ __radd__ __rsub__ __rmul__ __rmatmul__ __rtruediv__ __rfloordiv__ __rmod__
+__rdivmod__ __rpow__ __rlshift__ __rrshift__ __rand__ __rxor__ __ror__ __iadd__ __isub__ __imul__
+__imatmul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __ilshift__ __irshift__ __iand__ __ixor__ __ior__
+__neg__ __pos__ __abs__ __invert__ __complex__ __int__ __float__ __index__ __round__ __trunc__ __floor__
+__ceil__ __enter__ __exit__ __match_args__ __buffer__ __release_buffer__ __await__ __aiter__ __anext__
+__aenter__ __aexit__ __doc__ __name__ __qualname__ __module__ __bases__ __mro__ __annotations__
+"""
+DATA_MODEL = frozenset(_DATA_MODEL.split())
+"""The special names of the language reference, chapter "Data model"."""
+
+
+def _pooled(row: Row, scope: Any) -> ppp.Proxy[Any]:
+    return ppp.Proxy(fun=lambda _: row.make(), scope=scope, max_size=2, min_size=0)
+
+
+MODES: dict[str, Callable[[Row], ppp.Proxy[Any]]] = {
+    "SHARED": lambda row: ppp.Proxy(row.make()),
+    "THREAD": lambda row: ppp.Proxy(fun=lambda _: row.make(), max_size=None),
+    "THREAD with pool": lambda row: _pooled(row, ppp.Proxy.Scope.THREAD),
+    "WERKZEUG": lambda row: _pooled(row, ppp.Proxy.Scope.WERKZEUG),
+}
+
+
+def direct(row: Row) -> str:
+    """Give the result on the object itself."""
+    return row.run(row.make())
+
+
+def through(row: Row, mode: str, drawn: bool = True) -> str:
+    """Give the result through a proxy of that kind, whose object has been drawn before, or has not."""
+    proxy = MODES[mode](row)
+    if drawn:
+        proxy._get_obj()
+    try:
+        return row.run(proxy)
+    finally:
+        proxy._ret_obj()
+        if proxy._pool is not None:
+            proxy._pool.shutdown()
+
+
+def _code(text: str) -> str:
+    """Give a table cell with code in it."""
+    if "|" not in text and "`" not in text:
+        return f"`{text}`"
+    escaped = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in html.unescape(text))
+    return f"<code>{escaped}</code>"
+
+
+def _table(rows: list[Row], first: str) -> list[str]:
+    heads = [first, "object `x`", "code", "on the object", "through a proxy", "why"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for row in rows:
+        cells = [", ".join(map(_code, row.names)), *map(_code, (row.thing, row.shown))]
+        cells += [_code(direct(row)), _code(through(row, "SHARED")), row.reason]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def render() -> str:
+    """Make the page: what differs, and how much does not."""
+    names = {name for row in ROWS for name in row.names}
+    lines = [
+        "# Conformance",
+        "",
+        "<!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->",
+        "",
+        "A proxy answers as the object it stands for. A test runs each special method of Python's data model",
+        "on objects, and through four kinds of proxies of them: shared, one for each thread, the same with a",
+        f"pool, and one with werkzeug's scope. {len(names)} special names, in {len(ROWS)} pieces of code,",
+        "give the same result through all of them. This page lists the others.",
+        "",
+        "## Left out on purpose",
+        "",
+        "These are not forwarded. Take the object, `proxy._get_obj()`, where they are needed.",
+        "",
+        *_table(LEFT_OUT, "special method"),
+        "",
+        "## Out of reach",
+        "",
+        "Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.",
+        "Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.",
+        "",
+        *_table(LIMITS, "what"),
+        "",
+        "## Not looked up on an object",
+        "",
+        "| name | why |",
+        "| --- | --- |",
+        *[f"| {_code(name)} | {reason} |" for name, reason in NEVER.items()],
+        "",
+        "## The proxy's own",
+        "",
+        "`copy.copy(x)` and `copy.deepcopy(x)` give the proxy itself.",
+        "Pickled, a proxy carries its configuration, or the object that it was given.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

@@ -1,0 +1,99 @@
+"""The documentation as programs: finds the code blocks of a page, and runs them.
+
+On a page, what a block's fence says decides what becomes of it:
+
+- `python title="name.py"`, or any language with a title: a file of that name, beside the others.
+- `python`: a piece of the page's program, which runs from top to bottom.
+- `console`: commands after `$`, and what they print (`…` stands for anything).
+- any of them with a line `--8<-- "examples/name.py"`: that file of the folder docs.
+- `text`, `ini`…: nothing to run.
+
+Run as a program, it runs one page in the current folder, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FENCE = re.compile(r"^( *)```(\w*)(?: +title=\"([^\"]+)\")?[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+TAKEN = re.compile(r"--8<-- \"([^\"]+)\"\n")
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    path: Path
+    line: int
+    language: str
+    title: str | None
+    code: str
+
+    @property
+    def where(self) -> str:
+        """Name it in messages."""
+        return f"{self.path.name}:{self.line}"
+
+    @property
+    def source(self) -> str:
+        """The code, where it may be a file of docs taken in."""
+        taken = TAKEN.fullmatch(self.code)
+        return self.code if taken is None else (DOCS / taken.group(1)).read_text(encoding="utf-8")
+
+    def compiled(self) -> Any:
+        """Compile it, so that tracebacks show the page's own lines."""
+        return compile("\n" * self.line + self.code, str(self.path), "exec")
+
+    def write(self, folder: Path) -> None:
+        """Write a block that has a title."""
+        assert self.title is not None
+        target = folder / self.title
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(self.source, encoding="utf-8")
+
+
+def blocks(path: Path, text: str | None = None, first_line: int = 1) -> Iterator[Block]:
+    """Find the code blocks of a page, or of a text which begins at some line of a file."""
+    if text is None:
+        text = path.read_text(encoding="utf-8")
+    for found in FENCE.finditer(text):
+        _, language, title, code = found.groups()
+        line = first_line + text.count("\n", 0, found.start())
+        yield Block(path, line, language, title, textwrap.dedent(code))
+
+
+@contextmanager
+def imported(folder: Path, *names: str) -> Iterator[list[Any]]:
+    """Import modules of a folder, and forget them after a block."""
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    try:
+        yield [importlib.import_module(name) for name in names]
+    finally:
+        sys.path.remove(str(folder))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(others)
+
+
+def run(path: Path, folder: Path, name: str = "__page__") -> None:
+    """Run a page's program in this process; its files go to the folder, from which they are imported."""
+    namespace: dict[str, Any] = {"__name__": name}
+    for block in blocks(path):
+        if block.title is not None:
+            block.write(folder)
+        elif block.language == "python":
+            exec(block.compiled(), namespace)
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())
+    run(Path(sys.argv[1]), Path.cwd(), "__main__")

@@ -1,0 +1,125 @@
+"""Objects of numpy and unittest.mock behind a proxy, and what IPython finds when it looks at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import MagicMock, call
+
+import numpy as np
+import pytest
+from helpers_proxy import Conn, Keep, held_elsewhere, keep_fixture  # noqa: F401
+
+import ProxyPatternPool as ppp
+
+
+def test_numpy_array() -> None:
+    """An array: arithmetic on either side, slicing, comparison, ufuncs, reductions, and its protocols."""
+    array: Any = ppp.Proxy(np.arange(6.0).reshape(2, 3))
+    plain = np.arange(6.0).reshape(2, 3)
+    assert (array.shape, array.T.shape, len(array), 5.0 in array) == ((2, 3), (3, 2), 2, True)
+    for left, right in [
+        (1 - array, 1 - plain),
+        (array @ array.T, plain @ plain.T),
+        (plain + array, plain + plain),
+        (plain @ array.T, plain @ plain.T),
+        (2**array, 2**plain),
+        (array[array > 2], plain[plain > 2]),
+        (array == plain, plain == plain),
+        (plain < array, plain < plain),
+        (np.sin(array), np.sin(plain)),
+        (np.add(array, array), np.add(plain, plain)),
+        (np.concatenate([array, plain]), np.concatenate([plain, plain])),
+        (np.array(array, dtype=int), plain.astype(int)),
+        (array.sum(axis=0), plain.sum(axis=0)),
+        (np.where(array > 2, array, 0), np.where(plain > 2, plain, 0)),
+    ]:
+        assert type(left) is np.ndarray
+        np.testing.assert_array_equal(left, right)
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(array)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(array)
+    handle = array
+    handle += 1
+    assert handle is array
+    handle[0] = 0
+    handle[:, 1] *= 2
+    np.testing.assert_array_equal(array._get_obj(), [[0, 0, 0], [4, 10, 6]])
+    handle.flat = 7
+    np.testing.assert_array_equal(array._get_obj(), np.full((2, 3), 7.0))
+
+
+def test_numpy_limits() -> None:
+    """What can't go with an array behind a proxy: the C interfaces that want a real array or a buffer."""
+    array: Any = ppp.Proxy(np.arange(3.0))
+    with pytest.raises(TypeError):
+        memoryview(array)
+    with pytest.raises(TypeError):
+        np.add(np.arange(3.0), 1, out=array)
+    number: Any = ppp.Proxy(np.float64(2.5))
+    assert (number + 1, round(number), int(number), f"{number:.1f}") == (3.5, 2, 2, "2.5")
+    assert np.ones(2)[ppp.Proxy(1)] == 1.0
+
+
+def test_magic_mock() -> None:
+    """A `MagicMock` is configured and called through the proxy, and asked what was done with it."""
+    thing: Any = ppp.Proxy(MagicMock())
+    thing.query.return_value = [1]
+    assert thing.query("x", y=2) == [1]
+    assert thing(3) is thing.return_value
+    assert thing.mock_calls == [call.query("x", y=2), call(3)]
+    thing.__len__.return_value = 7
+    thing.__enter__.return_value = "entered"
+    assert len(thing) == 7
+    with thing as entered:
+        assert entered == "entered"
+    thing.attribute = 5
+    assert thing._get_obj().attribute == 5
+    del thing.gone
+    assert not hasattr(thing, "gone")
+
+
+@pytest.fixture(params=["unset", "not drawn", "held by another thread"])
+def looked_at(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
+    """A proxy without an object here; at the end nobody has made one, taken one, or waited for one."""
+    if request.param == "unset":
+        yield ppp.Proxy[Conn]()
+        return
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0, timeout=0.0))
+    with ExitStack() as stack:
+        if request.param == "held by another thread":
+            stack.enter_context(held_elsewhere(proxy))
+        before = [proxy._pool.stats()[key] for key in ("ncreating", "nuses", "ntimeouts")]
+        yield proxy
+        assert not proxy._has_obj()
+        assert [proxy._pool.stats()[key] for key in ("ncreating", "nuses", "ntimeouts")] == before
+
+
+def test_ipython_prints(looked_at: Any) -> None:
+    """IPython shows a proxy as a plain text, without drawing its object."""
+    from IPython.core.formatters import DisplayFormatter
+    from IPython.lib.pretty import pretty as print_pretty
+
+    pretty: Any = print_pretty
+    formatter: Any = DisplayFormatter
+    assert pretty(looked_at) == repr(looked_at)
+    data, _ = formatter().format(looked_at)
+    assert data == {"text/plain": repr(looked_at)}
+
+
+@pytest.mark.parametrize("jedi", [False, True])
+def test_ipython_completes(looked_at: Any, jedi: bool) -> None:
+    """IPython completes a proxy's own names, without drawing its object."""
+    from IPython.core.completer import IPCompleter, provisionalcompleter
+
+    make: Any = IPCompleter
+    completer = make(namespace={"db": looked_at}, global_namespace={}, use_jedi=jedi)
+    completer.jedi_compute_type_timeout = 5000
+    completer.disable_matchers = [f"IPCompleter.magic_{kind}matcher" for kind in ("", "config_", "color_")]
+    found = []
+    for text in ("db.", "db._", "db['", "str(db", "db.set_o"):
+        with provisionalcompleter():
+            found = [completion.text for completion in completer.completions(text, len(text))]
+    assert any("set_obj" in text for text in found)

@@ -1,0 +1,128 @@
+"""`with pool.obj()`, also as a decorator, and in subclasses that have their own `get` and `ret`."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from conftest import SECONDS, Factory, MakePool, Messages, Resource, at_rest, none_left, run_all
+
+import ProxyPatternPool as ppp
+
+
+def test_obj(make_pool: MakePool) -> None:
+    """`with pool.obj()` lends for the time of its body, and before that nothing."""
+    pool = make_pool(max_size=1)
+    manager = pool.obj()
+    assert len(pool._using) == 0
+    with manager as lent:
+        assert list(pool._using) == [lent]
+        with pytest.raises(ppp.TimeOut), pool.obj(0):
+            raise AssertionError("nothing was there to lend")
+    assert pool.get(timeout=0) is lent
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration])
+def test_obj_returns_whatever_happens(make_pool: MakePool, error: type[BaseException]) -> None:
+    """An exception in the body returns the object and goes on to the caller."""
+    pool = make_pool(max_size=1)
+    raised = error()
+    with pytest.raises(error) as caught, pool.obj():
+        raise raised
+    assert caught.value is raised
+    assert len(pool._avail) == 1
+
+
+def test_dropped_block(make_pool: MakePool, factory: Factory) -> None:
+    """A block that is entered, and never left, costs no permit once nobody refers to it."""
+    pool = make_pool(max_size=1, min_size=0)
+    pool.obj().__enter__()
+    gc.collect()
+    at_rest(pool, factory)
+
+
+def test_decorator(make_pool: MakePool, factory: Factory) -> None:
+    """A function decorated with `pool.obj()` holds an object for the time of each call, also if it fails."""
+    pool = make_pool(max_size=3, min_size=0, invalidate_on=ConnectionError)
+    together = threading.Barrier(2)
+
+    @pool.obj(timeout=SECONDS)
+    def work(number: int, *, depth: int = 0, error: Exception | None = None) -> int:
+        """Work."""
+        if error:
+            raise error
+        if depth:
+            return work(number, depth=depth - 1)
+        together.wait(SECONDS)
+        none_left(pool)
+        together.wait(SECONDS)
+        return number + 1
+
+    assert (work.__name__, work.__doc__, len(pool._using)) == ("work", "Work.", 0)
+    assert run_all(lambda: work(1), lambda: work(2, depth=1)) == [2, 3]
+    for error, closed in ((KeyError(), 0), (ConnectionError(), 1)):
+        with pytest.raises(type(error)):
+            work(1, error=error)
+        assert len(factory.closed) == closed
+        at_rest(pool, factory)
+
+
+class Counting(ppp.Pool[Any]):
+    """A pool that has its own `get` and `ret`, and counts them."""
+
+    calls = 0
+
+    def get(self, timeout: float | None = None) -> Any:
+        self.calls += 1
+        return super().get(timeout)
+
+    def ret(self, obj: Any) -> None:
+        self.calls += 1
+        super().ret(obj)
+
+
+@pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
+@pytest.mark.parametrize("error", [None, ConnectionError])
+@pytest.mark.parametrize("kind", [ppp.Pool, Counting])
+@pytest.mark.parametrize("how", ["ret", "invalidate", "shutdown"])
+def test_lease_ended_within_its_block(
+    factory: Factory,
+    messages: Messages,
+    kind: type[ppp.Pool[Any]],
+    error: type[Exception] | None,
+    hooks: dict[str, Any],
+    how: str,
+) -> None:
+    """What is returned, destroyed or lent anew within its block is not missed or returned at its end."""
+    with kind(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
+        with suppress(ConnectionError), pool.obj() as mine:
+            pool.shutdown() if how == "shutdown" else getattr(pool, how)(mine)
+            known = len(messages())
+            if how == "ret":
+                assert pool.get(timeout=0) is mine
+            if error is not None:
+                raise error
+        assert list(pool._using) == [mine] * (how == "ret")
+        assert (mine.closings, mine.rets) == (how != "ret", len(hooks) if how == "ret" else 0)
+        assert len(messages()) == known
+        if how == "ret":
+            pool.ret(mine)
+
+
+def test_obj_of_a_subclass_that_wraps(factory: Factory) -> None:
+    """A subclass may wrap what it gives; `obj` gives it the wrapper back."""
+
+    class Wrapping(ppp.Pool[Any]):
+        def get(self, timeout: float | None = None) -> Any:
+            return [super().get(timeout)]
+
+        def ret(self, obj: Any) -> None:
+            super().ret(obj[0])
+
+    with Wrapping(factory, 1) as pool:
+        with pool.obj() as wrapper:
+            assert wrapper == [*pool._using]
+        assert len(pool._avail) == 1

@@ -1,0 +1,154 @@
+"""Hooks: when they are called, what happens when they fail or are interrupted, that they may use the pool."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import HOUR, Clock, Factory, MakePool, Resource, at_rest, keep_house, run_all
+
+import ProxyPatternPool as ppp
+
+HOOKS: dict[str, Any] = {
+    "opener": Resource.open,
+    "getter": Resource.lend,
+    "retter": Resource.take_back,
+    "closer": Resource.close,
+    "health": Resource.check,
+    "reset": Resource.reset,
+}
+
+
+def test_order(factory: Factory, make_pool: MakePool) -> None:
+    """Over the life of an object its hooks are called in this order, each with that object."""
+    pool = make_pool(max_size=1, max_use=2, min_size=0, **HOOKS)
+    lent = pool.get()
+    pool.ret(lent)
+    keep_house(pool)
+    pool.ret(pool.get())
+    names = ["open", "lend", "take_back", "reset", "check", "lend", "take_back", "reset", "close"]
+    calls = [name for name, _ in factory.calls]
+    # an object that is destroyed on its return need not be reset before
+    assert calls in (names, [*names[:7], "close"])
+    assert {resource for _, resource in factory.calls} == {lent}
+
+
+# failures
+
+
+@pytest.mark.parametrize("hook", ["opener", "getter", "retter", "closer"])
+def test_failing_hook(
+    factory: Factory, make_pool: MakePool, caplog: pytest.LogCaptureFixture, hook: str
+) -> None:
+    """A hook that raises is logged as an error with its traceback, and changes nothing else."""
+    factory.fails[HOOKS[hook].__name__] = ValueError("no luck")
+    pool = make_pool(max_size=1, max_use=2, **{**HOOKS, "health": None, "reset": None})
+    for _ in range(4):
+        with pool.obj(timeout=0) as lent:
+            assert lent.alive
+    assert [resource.closings for resource in factory.made] == [1, 1, 0]
+    at_rest(pool, factory)
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert records
+    for record in records:
+        assert f"exception in {hook}: " in record.getMessage()
+        assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_interrupted_shutdown(factory: Factory, make_pool: MakePool, error: type[BaseException]) -> None:
+    """A shutdown interrupted in a closer has closed the other idle ones; done again, everything once."""
+    pool = make_pool(max_size=4, min_size=4)
+    lent = pool.get()
+    factory.fails["close"] = error()
+    with pytest.raises(error):
+        pool.shutdown()
+    del factory.fails["close"]
+    assert [resource.closings for resource in factory.made if resource is not lent] == [1, 1, 1]
+    pool.shutdown()
+    assert lent.closings == 1
+
+
+# nothing waits for a hook, and hooks may use the pool
+
+
+@pytest.mark.parametrize("where", ["other thread", "same thread"])
+@pytest.mark.parametrize("hook", ["fun", "tracer", "stats", "str", *HOOKS])
+def test_hooks_run_outside_the_lock(
+    factory: Factory, make_pool: MakePool, clock: Clock, hook: str, where: str
+) -> None:
+    """While `fun`, a hook or an object's `str` runs, it and other threads can use the pool."""
+    inside: list[dict[str, Any]] = []
+    built: list[ppp.Pool[Any]] = []
+    calling = False
+
+    def use() -> None:
+        with pool.obj(timeout=2.0):
+            inside.append(pool.stats())
+
+    def others() -> None:
+        nonlocal calling
+        if calling or not built:
+            return
+        calling = True
+        try:
+            run_all(use) if where == "other thread" else use()
+        finally:
+            calling = False
+
+    class Chatty(Resource):
+        def __str__(self) -> str:
+            if hook == "str":
+                others()
+            return "chatty"
+
+    def make(number: int) -> Resource:
+        if hook == "fun":
+            others()
+        return Chatty(factory, number, number)
+
+    def called(resource: Resource) -> Any:
+        others()
+        return {"stats": {}, "health": True}.get(hook, "text")
+
+    hooks: dict[str, Any] = {} if hook in ("fun", "str") else {hook: called}
+    pool = make_pool(make, max_size=8, min_size=1, max_use=2, delay=HOUR, max_using_delay=5.0, **hooks)
+    built.append(pool)
+    one, two = pool.get(), pool.get()
+    pool.ret(one)
+    pool.ret(one)
+    clock.advance(10.0)
+    keep_house(pool)
+    pool.ret(two)
+    pool.ret(pool.get())
+    pool.stats()
+    pool.shutdown()
+    assert inside
+
+
+@pytest.mark.parametrize("hook", ["opener", "getter", "retter", "reset", "health"])
+@pytest.mark.parametrize("what", ["__delete__", "shutdown", "drain"])
+def test_everything_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, what: str) -> None:
+    """An object that is closed, or drained, while a hook runs on it is closed once and not lent again."""
+    closing: list[Callable[[], Any]] = []
+
+    def close_all(resource: Resource) -> bool:
+        if not closing:
+            closing.append(getattr(pool, what))
+            run_all(*closing)
+        return True
+
+    hooks: dict[str, Any] = {hook: close_all}
+    pool = make_pool(max_size=2, min_size=0, **hooks)
+    with contextlib.suppress(ppp.PoolException):
+        lent = pool.get()
+        assert lent.alive
+        pool.ret(lent)
+        keep_house(pool)
+    assert closing
+    assert factory.made[0].closings == 1 or what == "drain"
+    at_rest(pool, factory)
+    if what != "shutdown":
+        assert pool.get(timeout=0).alive

@@ -1,0 +1,124 @@
+"""What a pool says about wrong parameters, before it starts anything, and what it makes of right ones."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from typing import Any
+
+import pytest
+from conftest import HOUR, Factory, MakePool, Messages, Resource, housekeepers, numbers
+
+import ProxyPatternPool as ppp
+
+
+async def coroutine(*_: object) -> bool:
+    """Be awaited by nobody."""
+    return True
+
+
+class Methods:
+    """Has a coroutine function as a method."""
+
+    async def hook(self, obj: object) -> None:
+        """Be awaited by nobody."""
+
+
+DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
+NUMBERS = "max_size min_size timeout max_use health_freq check_after_idle max_waiting".split() + DELAYS
+HOOKS = "opener getter retter closer health stats tracer reset".split()
+WRONG: list[tuple[str, Any]] = [
+    *[(name, value) for name in NUMBERS for value in (-3, float("nan"), "1", [1])],
+    ("health_freq", 0),
+    ("max_size", 4.5),
+    ("max_use", float("inf")),
+    ("delay", 10**400),
+    ("fun", 42),
+    *[(name, value) for name in ["fun", *HOOKS] for value in ("hook", coroutine)],
+    ("health", Methods().hook),
+    ("opener", functools.partial(coroutine, 1)),
+    ("invalidate_on", 5),
+    ("invalidate_on", (Exception, None)),
+]
+
+
+@pytest.mark.parametrize(("parameter", "value"), WRONG, ids=lambda value: str(value)[:20])
+def test_wrong_parameter(factory: Factory, parameter: str, value: Any) -> None:
+    """A wrong value is an error naming parameter and value, before a thread starts or an object is made."""
+    threads = set(threading.enumerate())
+    parameters: dict[str, Any] = {"fun": factory, "health": Resource.check, "delay": HOUR, parameter: value}
+    with pytest.raises(ppp.PoolException) as raised:
+        ppp.Pool(**parameters)
+    text = str(raised.value)
+    assert parameter in text
+    assert str(value) in text or repr(value) in text
+    assert (factory.numbers, housekeepers(threads)) == ([], [])
+
+
+def test_check_after_idle_needs_health(factory: Factory) -> None:
+    """Examining before lending needs a way to examine."""
+    with pytest.raises(ppp.PoolException, match=r"check_after_idle.*health"):
+        ppp.Pool(factory, check_after_idle=1.0)
+
+
+@pytest.mark.parametrize("name", [*DELAYS, "min_size", "max_use", "health_freq", "max_waiting", "log_level"])
+def test_none_is_the_default(make_pool: MakePool, name: str) -> None:
+    """`None` for a number, a delay or the log level, as configurations have it, means its default."""
+    keys = "min_size max_use delay max_avail_delay max_using_delay_kill max_using_delay_warn health_freq"
+    level = ppp.log.level
+    pool = make_pool(**{name: None})
+    assert numbers(pool, keys) == numbers(make_pool(), keys)
+    assert (ppp.log.level, pool._housekeeper) == (level, None)
+
+
+def test_hooks_of_all_kinds(make_pool: MakePool) -> None:
+    """A hook may be anything that can be called, a class or a partial function too, or `None`."""
+    called: list[Any] = []
+    hooks: dict[str, Any] = dict.fromkeys(HOOKS)
+    hooks.update(opener=called.append, getter=functools.partial(called.insert, 0), retter=id)
+    pool = make_pool(lambda number: [number], min_size=0, **hooks)
+    pool.ret(pool.get())
+    assert called == [[0]] * 2
+
+
+def test_min_size_above_max_size(factory: Factory, make_pool: MakePool, messages: Messages) -> None:
+    """A `min_size` above `max_size` is cut to it, with a warning; without a limit any is kept."""
+    make_pool(max_size=None, min_size=5)
+    assert messages() == []
+    pool = make_pool(max_size=2, min_size=5)
+    assert (len(factory.made), numbers(pool, "min_size max_size")) == (7, [2, 2])
+    (warning,) = messages()
+    assert "min_size" in warning
+
+
+DELAY: list[tuple[dict[str, Any], float, float]] = [
+    ({}, 0.0, 0.0),
+    ({"delay": 7200.0}, 7200.0, 0.0),
+    ({"max_avail_delay": 7200.0}, 3600.0, 0.0),
+    ({"max_using_delay_kill": 7200.0}, 3600.0, 7200.0),
+    ({"max_avail_delay": 7200.0, "max_using_delay": 4800.0}, 2400.0, 4800.0),
+    ({"max_avail_delay": 4800.0, "max_using_delay": 7200.0}, 2400.0, 7200.0),
+    ({"max_using_delay": 4800.0, "max_using_delay_kill": 7200.0}, 2400.0, 4800.0),
+    ({"max_using_delay": 7200.0, "max_using_delay_kill": 4800.0}, 3600.0, 7200.0),
+    ({"max_avail_delay": 7200.0, "delay": 100.0}, 100.0, 0.0),
+    ({"health": bool, "max_lifetime": 7200.0}, 60.0, 0.0),
+    ({"health": bool, "max_avail_delay": 7200.0}, 3600.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("parameters", "delay", "warn"), DELAY)
+def test_delay(make_pool: MakePool, parameters: dict[str, Any], delay: float, warn: float) -> None:
+    """A delay of 0 is half the smallest of idle and warn delays, else 60 s with a health hook."""
+    threads = set(threading.enumerate())
+    pool = make_pool(**parameters)
+    assert numbers(pool, "delay max_using_delay_warn") == [delay, warn]
+    assert len(housekeepers(threads)) == (1 if delay else 0)
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, None])
+def test_log_level(make_pool: MakePool, level: int | None) -> None:
+    """`log_level` sets the level of the library's logger; without it the logger is left alone."""
+    ppp.log.setLevel(logging.CRITICAL)
+    make_pool(log_level=level)
+    assert ppp.log.level == (level or logging.CRITICAL)

@@ -1,0 +1,155 @@
+"""Returning: wrong returns, worn-out objects, `reset`, and `invalidate` of what is broken."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from conftest import (
+    HOUR,
+    Clock,
+    Factory,
+    Gate,
+    MakePool,
+    Messages,
+    Resource,
+    keep_house,
+    none_left,
+    numbers,
+    permits,
+    run_all,
+)
+
+if sys.version_info >= (3, 11):
+    from builtins import BaseExceptionGroup, ExceptionGroup
+
+WRONG = ["returned twice", "foreign", "of another pool", "killed", "invalidated", "after shutdown"]
+
+
+@pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back, "reset": Resource.reset}], ids=len)
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_return(
+    factory: Factory,
+    make_pool: MakePool,
+    clock: Clock,
+    messages: Messages,
+    what: str,
+    hooks: dict[str, Any],
+) -> None:
+    """Returning what is not lent is a warning, calls no hook and no `fun`, and changes nothing else."""
+    pool = make_pool(
+        max_size=4,
+        min_size=0,
+        max_using_delay_kill=10.0,
+        delay=0.0 if what == "foreign" else HOUR,
+        tracer=lambda thing: f"<<{thing}>>",
+        **hooks,
+    )
+    wrong = pool.get()
+    if what == "returned twice":
+        pool.ret(wrong)
+    elif what == "foreign":
+        wrong = "stranger"
+        pool._min_size = 2
+    elif what == "of another pool":
+        wrong = make_pool().get()
+    elif what == "killed":
+        clock.advance(11.0)
+        keep_house(pool)
+    elif what == "invalidated":
+        pool.invalidate(wrong)
+    else:
+        pool.shutdown()
+    keys = "sem navail nusing nobjs ncreating ndestroys"
+    before, calls, known = numbers(pool, keys), list(factory.calls), len(messages())
+    pool.ret(wrong)
+    pool.invalidate(wrong)
+    assert (numbers(pool, keys), factory.calls) == (before, calls)
+    texts = messages()[known:]
+    assert len(texts) == 2
+    assert all(f"unexpected object returned: <<{wrong}>>" in text for text in texts)
+
+
+def test_two_returns_at_once(make_pool: MakePool, messages: Messages) -> None:
+    """Of two returns of one object at once one counts, and it is not lent while its retter still runs."""
+    gate = Gate()
+    pool = make_pool(max_size=1, retter=gate.hook)
+    lent = pool.get()
+    with gate.holds(pool.ret, lent):
+        run_all(lambda: pool.ret(lent), lambda: pool.invalidate(lent), seconds=2.0)
+        none_left(pool)
+    assert sum("unexpected object returned: " in text for text in messages()) == 2
+    assert (list(pool._avail), permits(pool)) == ([lent], (1, 1))
+
+
+def test_max_use(factory: Factory, make_pool: MakePool) -> None:
+    """An object is destroyed when returned after its last use, and another one is made."""
+    pool = make_pool(max_size=1, max_use=3)
+    lent = []
+    for _ in range(6):
+        lent.append(pool.get())
+        keep_house(pool)
+        assert lent[-1].alive
+        pool.ret(lent[-1])
+    assert [each.serial for each in lent] == [0, 0, 0, 1, 1, 1]
+    assert numbers(pool, "nwornout ndestroys nuses nobjs") == [2, 2, 6, 1]
+
+
+def test_reset(factory: Factory, make_pool: MakePool, messages: Messages) -> None:
+    """The reset hook follows the retter; if it raises, the object is destroyed, counted and logged."""
+    pool = make_pool(max_size=1, retter=Resource.take_back, reset=Resource.reset, name="db")
+    first = pool.get()
+    for fails in ((), ("take_back",), ("take_back", "reset")):
+        factory.fails = {name: ValueError("server gone") for name in fails}
+        factory.calls.clear()
+        pool.ret(first)
+        destroyed = "reset" in fails
+        assert [name for name, _ in factory.calls] == ["take_back", "reset", "close"][: 2 + destroyed]
+        assert numbers(pool, "nreset_errors ndestroys") == [destroyed, destroyed]
+        assert (pool.get(timeout=0) is first) == (not destroyed)
+    assert any("db" in text and "reset" in text and "server gone" in text for text in messages("ERROR"))
+
+
+# broken objects
+
+
+def test_invalidate(factory: Factory, make_pool: MakePool) -> None:
+    """An invalidated object is destroyed with neither `retter` nor `reset`, and another one is made."""
+    pool = make_pool(max_size=1, retter=Resource.take_back, reset=Resource.reset)
+    lent = pool.get()
+    pool.invalidate(lent)
+    assert [name for name, _ in factory.calls] == ["close"]
+    assert numbers(pool, "ninvalidated ndestroys nusing") == [1, 1, 0]
+    assert permits(pool) == (1, 1)
+    assert pool.get(timeout=0) is factory.made[1]
+
+
+class Broken(ConnectionError):
+    """A class of error of the tests' own."""
+
+
+ERRORS: list[tuple[BaseException, bool]] = [
+    (ConnectionError(), True),
+    (Broken(), True),
+    (KeyboardInterrupt(), True),
+    (OSError(), False),
+    (SystemExit(), False),
+]
+if sys.version_info >= (3, 11):
+    ERRORS += [
+        (ExceptionGroup("", [ValueError(), Broken()]), True),
+        (BaseExceptionGroup("", [ExceptionGroup("", [ConnectionError()]), SystemExit()]), True),
+        (ExceptionGroup("", [ValueError(), ExceptionGroup("", [OSError()])]), False),
+    ]
+
+
+@pytest.mark.parametrize(("error", "broken"), ERRORS, ids=repr)
+def test_invalidate_on(make_pool: MakePool, error: BaseException, broken: bool) -> None:
+    """Only an exception of one of those classes, alone or in a group, destroys the object; each goes on."""
+    pool = make_pool(max_size=1, invalidate_on=(ConnectionError, KeyError, KeyboardInterrupt))
+    with pytest.raises(type(error)) as caught, pool.obj() as lent:
+        raise error from KeyError("a cause does not count")
+    assert caught.value is error
+    assert (lent.closings, pool.stats()["ninvalidated"]) == (broken, broken)
+    assert (pool.get(timeout=0) is lent) == (not broken)

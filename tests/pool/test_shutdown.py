@@ -1,0 +1,192 @@
+"""The end of a pool: `shutdown`, with and without grace, and `__delete__`, which keeps the pool."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import pytest
+from conftest import (
+    BUSY,
+    HOUR,
+    SECONDS,
+    Factory,
+    Gate,
+    MakePool,
+    Messages,
+    Resource,
+    Spawn,
+    Stop,
+    at_rest,
+    eventually,
+    housekeepers,
+    keep_house,
+    numbers,
+    run_all,
+    wait_for,
+    waiting,
+)
+
+import ProxyPatternPool as ppp
+
+
+def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> None:
+    """A shutdown closes everything, counting what is lent in a warning; a second one is harmless."""
+    pool = make_pool(max_size=5, min_size=4, name="db")
+    lent = [pool.get(), pool.get()]
+    pool._out(next(iter(pool._avail)))
+    pool.shutdown()
+    for each in lent:
+        pool.ret(each)
+    pool.shutdown(delay=1.0, grace=1.0)
+    assert [resource.closings for resource in factory.made] == [1, 1, 1, 1]
+    (warning, *_) = messages()
+    assert "db" in warning
+    assert "deleting in-use objects: 2" in warning
+    assert numbers(pool, "shutdown min_size nobjs ntodel ncreated ndestroys") == [True, 0, 0, 0, 4, 4]
+    assert pool.stats()["sem"] == {"value": 5, "init": 5}
+
+
+AFTERWARDS: dict[str, Callable[[ppp.Pool[Any]], object]] = {
+    "round": keep_house,
+    "drain": lambda pool: pool.drain(),
+    "delete": lambda pool: pool.__delete__(),
+    "resize": lambda pool: pool.resize(min_size=3),
+}
+
+
+@pytest.mark.parametrize("what", AFTERWARDS)
+def test_nothing_is_made_afterwards(factory: Factory, make_pool: MakePool, what: str) -> None:
+    """Whatever is called after the shutdown makes nothing and fails on nothing."""
+    pool = make_pool(min_size=2, health=Resource.check, delay=HOUR)
+    pool.shutdown()
+    with suppress(ppp.PoolException):
+        AFTERWARDS[what](pool)
+    assert (len(factory.made), factory.alive, pool._min_size) == (2, [], 0)
+
+
+# the housekeeper
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["asleep", "busy"])
+def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
+    """The housekeeper is woken, and waited for no longer than `delay`, with a warning if that ran out."""
+    stop = Stop()
+    before = set(threading.enumerate())
+    pool = make_pool(health=stop, delay=BUSY if busy else HOUR)
+    (thread,) = housekeepers(before)
+    if busy:
+        wait_for(stop.reached)
+    start = time.monotonic()
+    pool.shutdown(delay=0.01 if busy else 30.0)
+    assert time.monotonic() - start < 5.0
+    assert thread.is_alive() == busy
+    assert sum("shutting down pool with live housekeeper" in text for text in messages()) == busy
+    stop.go.set()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_by_the_housekeeper(make_pool: MakePool, messages: Messages) -> None:
+    """A hook may shut the pool down in the housekeeper's thread, which does not wait for itself."""
+    pool = make_pool(min_size=2, delay=BUSY)
+
+    def shut_down(_: object) -> bool:
+        pool.shutdown(delay=SECONDS)
+        return True
+
+    pool._health = shut_down
+    eventually(lambda: pool._shutdown and pool._housekeeper is None)
+    assert messages("ERROR") == []
+
+
+# at once
+
+
+@pytest.mark.parametrize("how", ["shutdown", "drain"])
+def test_nothing_old_is_lent_once_it_has_begun(make_pool: MakePool, how: str) -> None:
+    """While a shutdown, or `drain`, is busy closing one idle object, the others are out of reach already."""
+    lent: list[Any] = []
+
+    def closer(resource: Resource) -> None:
+        if resource in old:
+            with suppress(ppp.PoolException):
+                lent.append(pool.get(timeout=0))
+
+    pool = make_pool(min_size=3, closer=closer)
+    old = list(pool._avail)
+    getattr(pool, how)()
+    assert len(lent) == (3 if how == "drain" else 0)
+    assert not set(lent) & set(old)
+
+
+@pytest.mark.parametrize("how", ["get", "resize"])
+def test_during_a_creation(factory: Factory, make_pool: MakePool, how: str) -> None:
+    """An object still being made at the shutdown is closed, not lent, and no other is made."""
+    gate = Gate()
+    pool = make_pool(gate.maker(factory), max_size=4, min_size=0, closer=Resource.close)
+    with gate.holds(getattr(pool, how), 3) as task:
+        run_all(pool.shutdown, seconds=2.0)
+    with pytest.raises(ppp.PoolException, match="shutting down") if how == "get" else nullcontext():
+        task.result()
+    assert [resource.closings for resource in factory.made] == [1]
+    at_rest(pool, factory)
+
+
+# with Pool, grace
+
+
+def test_with_pool(factory: Factory) -> None:
+    """`with Pool(…)` gives the pool and shuts it down at the end, whatever happens."""
+    built = ppp.Pool(factory, min_size=2, closer=Resource.close)
+    lent = built.get()
+    with pytest.raises(KeyError), built as pool:
+        raise KeyError(lent)
+    assert pool is built
+    assert [resource.closings for resource in factory.made] == [1, 1]
+    for call in (pool.get, pool.obj().__enter__):
+        with pytest.raises(ppp.PoolException, match="Pool is shutting down"):
+            call()
+
+
+@pytest.mark.parametrize("end", ["ret", "invalidate"])
+def test_grace(make_pool: MakePool, factory: Factory, spawn: Spawn, messages: Messages, end: str) -> None:
+    """A shutdown with grace tells those who wait at once, and waits for what is lent to come back."""
+    pool = make_pool(max_size=2, min_size=2)
+    lent = [pool.get(), pool.get()]
+    waiters = [spawn(pool.get), spawn(pool.get, 60.0)]
+    waiting(pool, 2)
+    endings = [spawn(pool.shutdown, grace=60.0) for _ in range(2)]
+    for waiter in waiters:
+        with pytest.raises(ppp.PoolException, match="shutting down") as raised:
+            waiter.result()
+        assert not isinstance(raised.value, ppp.TimeOut)
+    pool.ret(lent[0])
+    for ending in endings:
+        ending.join(0.03)
+        assert ending.is_alive()
+    assert lent[1].alive
+    getattr(pool, end)(lent[1])
+    for ending in endings:
+        ending.result()
+    assert messages() == []
+    at_rest(pool, factory)
+    assert factory.alive == []
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_grace_runs_out(factory: Factory, make_pool: MakePool, messages: Messages, held: int) -> None:
+    """What has not come back within the grace is closed with the warning; with nothing lent it costs none."""
+    pool = make_pool(max_size=2, min_size=2)
+    lent = [pool.get() for _ in range(held)]
+    start = time.monotonic()
+    pool.shutdown(grace=0.05 if held else HOUR)
+    assert 0.04 * held <= time.monotonic() - start < 5.0
+    assert [resource.closings for resource in factory.made] == [1, 1]
+    assert sum("deleting in-use objects: 1" in text for text in messages()) == len(lent)
+
+
+# closing everything now

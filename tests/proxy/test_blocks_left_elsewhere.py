@@ -1,0 +1,249 @@
+"""Blocks that are left in another thread, context, task or greenlet, late, or by the garbage collector.
+
+Web frameworks do all of that: they enter a dependency here and leave it there. Each case runs for THREAD and
+WERKZEUG in this process, and for GEVENT and EVENTLET in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import run_python
+from helpers_proxy import Conn, Keep, Scope, all_back, keep_fixture  # noqa: F401
+
+import ProxyPatternPool as ppp
+
+
+class Place:
+    """Somewhere that has a current object of its own, where functions run one after the other."""
+
+    def __init__(self, scope: Any) -> None:
+        self.run: Callable[..., Any] = contextvars.Context().run
+        self.end: Callable[[], None] = lambda: None
+        if scope is Scope.THREAD:
+            threads = ThreadPoolExecutor(1)
+            self.run = lambda function, *args: threads.submit(function, *args).result(5)
+            self.end = threads.shutdown
+        elif scope is not Scope.WERKZEUG:
+            import greenlet
+
+            place = greenlet.greenlet(run_in_greenlet)
+            place.switch(int, ())  # its first arguments are kept as long as it runs
+            self.run = lambda function, *args: place.switch(function, args).result(0)
+            self.end = lambda: place.switch(None, ())
+
+
+def run_in_greenlet(function: Callable[..., Any] | None, args: tuple[Any, ...]) -> None:
+    """Run what the parent gives, and give the outcomes to the parent, until that gives nothing."""
+    import greenlet
+
+    while function is not None:
+        outcome: Future[Any] | None = Future()
+        try:
+            outcome.set_result(function(*args))  # type: ignore[union-attr]
+        except BaseException as error:
+            outcome.set_exception(error)  # type: ignore[union-attr]
+        function = args = None  # type: ignore[assignment]
+        given, outcome = outcome, None
+        function, args = greenlet.getcurrent().parent.switch(given)
+
+
+def stream(proxy: Any) -> Generator[Any, None, None]:
+    """Give the object from within a block, as a streamed answer does."""
+    with proxy._obj() as conn:
+        yield conn
+
+
+def left_elsewhere(proxy: Any, here: Place, there: Place) -> None:
+    """A block that is left elsewhere returns its object, and clears it where it was entered."""
+    block = proxy._obj()
+    conn = here.run(block.__enter__)
+    assert here.run(proxy._has_obj)
+    there.run(block.__exit__, None, None, None)
+    assert not here.run(proxy._has_obj)
+    assert list(proxy._pool._avail) == [conn]
+    with proxy._obj() as other:
+        assert here.run(proxy._get_obj) is not other, "in two hands"
+
+
+def left_inside_another_block(proxy: Any, here: Place, there: Place) -> None:
+    """A block that is left inside a block of another place ends neither that block nor its object."""
+    first, second = stream(proxy), stream(proxy)
+    conn = here.run(next, first)
+    theirs = there.run(next, second)
+    there.run(first.close)
+    assert there.run(proxy._get_obj) is theirs
+    assert (list(proxy._pool._using), list(proxy._pool._avail)) == ([theirs], [conn])
+    there.run(second.close)
+    assert all_back(proxy)
+    assert not there.run(proxy._has_obj)
+
+
+def left_by_the_collector(proxy: Any, here: Place, there: Place) -> None:
+    """A forgotten generator's block is left wherever the collector comes, and ends its own lease."""
+    there.run(proxy._get_obj)
+    generators = [stream(proxy)]
+    conn = here.run(next, generators[0])
+    here.run(int)  # by now that thread has forgotten the generator
+    there.run(generators.clear)
+    there.run(gc.collect)
+    assert there.run(proxy._has_obj)
+    assert not here.run(proxy._has_obj)
+    assert list(proxy._pool._avail) == [conn]
+
+
+def left_by_an_error_elsewhere(proxy: Any, here: Place, there: Place) -> None:
+    """An error that is thrown into a block elsewhere comes out of it, and the object is returned."""
+    generator = stream(proxy)
+    here.run(next, generator)
+    with pytest.raises(ValueError, match="cancelled"):
+        there.run(generator.throw, ValueError("cancelled"))
+    assert all_back(proxy)
+    assert not here.run(proxy._has_obj)
+
+
+def left_late(proxy: Any, here: Place, there: Place) -> None:
+    """A block whose object was given back does not end the lease that its place has begun since."""
+    generator = stream(proxy)
+    conn = here.run(next, generator)
+    here.run(proxy._ret_obj)
+    assert here.run(proxy._get_obj) is conn
+    here.run(generator.close)
+    assert here.run(proxy._get_obj) is conn
+    assert list(proxy._pool._using) == [conn]
+
+
+def left_late_and_elsewhere(proxy: Any, here: Place, there: Place) -> None:
+    """A block whose object was given back, and lent to another place since, leaves it there."""
+    generator = stream(proxy)
+    conn = here.run(next, generator)
+    here.run(proxy._ret_obj)
+    assert there.run(proxy._get_obj) is conn
+    for close in (there.run, here.run):
+        close(generator.close)
+        assert there.run(proxy._get_obj) is conn
+        assert list(proxy._pool._using) == [conn]
+
+
+def found_and_left_elsewhere(proxy: Any, here: Place, there: Place) -> None:
+    """A block that found an object drawn before returns that when it is left elsewhere."""
+    conn = here.run(proxy._get_obj)
+    block = proxy._obj()
+    assert here.run(block.__enter__) is conn
+    there.run(block.__exit__, None, None, None)
+    assert all_back(proxy)
+    assert not here.run(proxy._has_obj)
+
+
+def outer_left_elsewhere_first(proxy: Any, here: Place, there: Place) -> None:
+    """Where nested blocks are left in the wrong order, elsewhere, the last one returns the object."""
+    outer, inner = stream(proxy), stream(proxy)
+    conn = here.run(next, outer)
+    assert here.run(next, inner) is conn
+    there.run(outer.close)
+    assert list(proxy._pool._using) == [conn]
+    there.run(inner.close)
+    assert all_back(proxy)
+    assert not here.run(proxy._has_obj)
+
+
+def left_after_its_place(proxy: Any, here: Place, there: Place) -> None:
+    """A block whose thread or greenlet has ended returns its object when it is left elsewhere."""
+    generator = stream(proxy)
+    here.run(next, generator)
+    here.end()
+    here.run, here.end = there.run, int  # type: ignore[assignment]
+    theirs = there.run(proxy._get_obj)
+    there.run(generator.close)
+    assert there.run(proxy._get_obj) is theirs
+    assert list(proxy._pool._using) == [theirs]
+
+
+def left_after_it_was_set_anew(proxy: Any, here: Place, there: Place) -> None:
+    """A block that is left elsewhere, after the proxy was set anew, ends its lease of the old pool."""
+    generator = stream(proxy)
+    conn = here.run(next, generator)
+    old = proxy._pool
+    proxy._set_fun(Conn)
+    theirs = there.run(proxy._get_obj)
+    assert conn in old._using
+    there.run(generator.close)
+    assert len(old._using) == 0
+    assert there.run(proxy._get_obj) is theirs
+
+
+def left_by_its_greenlet(proxy: Any, here: Place, there: Place) -> None:
+    """A greenlet that is forgotten inside its block leaves that when it is collected."""
+    import greenlet
+
+    def hold() -> None:
+        with proxy._obj():
+            greenlet.getcurrent().parent.switch()
+
+    mine = proxy._get_obj()
+    held = greenlet.greenlet(hold)
+    held.switch()
+    assert len(proxy._pool._using) == 2
+    del held
+    gc.collect()
+    assert list(proxy._pool._using) == [mine]
+    assert proxy._get_obj() is mine
+    proxy._ret_obj()
+
+
+CASES = [
+    left_elsewhere,
+    left_inside_another_block,
+    left_by_the_collector,
+    left_by_an_error_elsewhere,
+    left_late,
+    left_late_and_elsewhere,
+    found_and_left_elsewhere,
+    outer_left_elsewhere_first,
+    left_after_its_place,
+    left_after_it_was_set_anew,
+]
+
+
+def play(case: Callable[[Any, Place, Place], None], scope: Any) -> None:
+    """Run a case, on a pool of two, in two places of that scope; both give back what they have at its end."""
+    proxy: Any = ppp.Proxy(fun=Conn, scope=scope, max_size=2, min_size=0, timeout=0)
+    here, there = Place(scope), Place(scope)
+    try:
+        case(proxy, here, there)
+        here.run(proxy._ret_obj)
+        there.run(proxy._ret_obj)
+        assert all_back(proxy)
+    finally:
+        here.end()
+        there.end()
+        proxy._pool.shutdown()
+
+
+@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG], ids=["THREAD", "WERKZEUG"])
+@pytest.mark.parametrize("case", CASES)
+def test_block_left_elsewhere(case: Any, scope: Any) -> None:
+    """A block ends its own lease and clears it where it was put, wherever and whenever it is left."""
+    play(case, scope)
+
+
+@pytest.mark.parametrize("scope", ["GEVENT", "EVENTLET"])
+def test_blocks_left_in_other_greenlets(scope: str) -> None:
+    """In greenlets, too, a block ends its own lease and clears it where it was put."""
+    here = Path(__file__).parent
+    program = f"""
+    import sys, warnings
+    warnings.simplefilter("ignore")
+    sys.path[:0] = {[str(here), str(here.parent)]!r}
+    import test_blocks_left_elsewhere as cases
+    for case in [*cases.CASES, cases.left_by_its_greenlet]:
+        cases.play(case, cases.Scope[sys.argv[1]])
+    """
+    done = run_python(program, scope, seconds=30.0)
+    assert done.returncode == 0, done.stdout + done.stderr

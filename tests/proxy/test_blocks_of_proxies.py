@@ -1,0 +1,256 @@
+"""`with proxy._obj()`: the block ends the lease that was current when it was entered, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from conftest import Clock, Factory, Messages, Resource
+from helpers_proxy import (  # noqa: F401
+    Conn,
+    Keep,
+    Scope,
+    all_back,
+    held_elsewhere,
+    in_thread,
+    keep_fixture,
+    of_each_kind,
+)
+
+import ProxyPatternPool as ppp
+
+SCOPES = [Scope.THREAD, Scope.WERKZEUG]
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_object_is_returned_at_the_end(keep: Keep, found: bool) -> None:
+    """The block gives the thread's object, drawn there or found, and returns it at its end."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    if found:
+        proxy._get_obj()
+    with proxy._obj(timeout=0) as conn:
+        assert conn is proxy._get_obj()
+        assert list(proxy._pool._using) == [conn]
+    assert not proxy._has_obj()
+    assert list(proxy._pool._avail) == [conn]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), GeneratorExit()])
+def test_object_is_returned_when_the_body_raises(keep: Keep, error: BaseException) -> None:
+    """The block returns the object also when the body raises, whatever it raises, and lets that out."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    with pytest.raises(type(error)) as raised, proxy._obj():
+        raise error
+    assert raised.value is error
+    assert not proxy._has_obj()
+    assert all_back(proxy)
+
+
+def test_nested_blocks(keep: Keep, factory: Factory) -> None:
+    """Of nested blocks the outermost returns, also when an inner one raises."""
+    proxy = keep(ppp.Proxy(fun=factory, max_size=1, retter=Resource.take_back))
+    for turn in (0, 1):
+        with proxy._obj() as outer:
+            with contextlib.suppress(ValueError), proxy._obj(), proxy._obj(timeout=0) as inner:
+                assert inner is outer
+                raise ValueError("inner")
+            assert proxy._has_obj()
+            assert outer.rets == turn
+        assert outer.rets == turn + 1
+        assert not proxy._has_obj()
+
+
+def test_decorator(keep: Keep) -> None:
+    """`_obj()` decorates a function: each call, a recursive one too, runs in a block of its own."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
+    decorate: Any = proxy._obj()
+
+    @decorate  # type: ignore[untyped-decorator]
+    def work(depth: int, *, text: str = "done") -> str:
+        proxy.write(f"{depth}")
+        if depth:
+            work(depth - 1)
+            assert proxy._has_obj()
+        return text
+
+    assert work(2) == "done"
+    assert not proxy._has_obj()
+    assert in_thread(lambda: work(0, text="again")) == "again"
+    assert all_back(proxy)
+    assert proxy._get_obj().log == ["2", "1", "0", "0"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("end", ["_ret_obj", "_invalidate_obj"])
+def test_object_ended_inside(keep: Keep, messages: Messages, scope: Any, end: str) -> None:
+    """A block whose object ended inside returns nothing; a block or a draw after that is another lease."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1, min_size=0, timeout=0))
+    with proxy._obj(), proxy._obj():
+        getattr(proxy, end)()
+        assert not proxy._has_obj()
+        with proxy._obj() as conn:
+            assert list(proxy._pool._using) == [conn]
+        assert all_back(proxy)
+    assert proxy._pool.stats()["nuses"] == 2
+    with proxy._obj(), proxy._obj():
+        getattr(proxy, end)()
+        later = proxy._get_obj()
+    assert proxy._get_obj() is later
+    assert list(proxy._pool._using) == [later]
+    assert messages("WARNING") == []
+
+
+@pytest.mark.parametrize("end", ["block", "_ret_obj"])
+def test_returned_to_the_pool_by_hand(keep: Keep, messages: Messages, end: str) -> None:
+    """An object that the program gave to the pool itself, lent to another since, is left to that one."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
+    block = proxy._obj()
+    proxy._pool.ret(block.__enter__())
+    with held_elsewhere(proxy) as theirs:
+        if end == "block":
+            block.__exit__(None, None, None)
+        else:
+            proxy._ret_obj()
+        assert not proxy._has_obj()
+        assert list(proxy._pool._using) == [theirs]
+    assert messages() == []
+
+
+def test_blocks_without_a_pool() -> None:
+    """Where there is no pool the block gives the object, and returns nothing."""
+    thing = Conn()
+    for proxy in of_each_kind(thing):
+        with proxy._obj() as same, proxy._obj():
+            assert same is thing
+        assert proxy._has_obj()
+
+
+def test_block_is_prepared_without_drawing(keep: Keep) -> None:
+    """`_obj()` alone draws nothing; the object is drawn as the block is entered, or there is no block."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0))
+    block = proxy._obj(timeout=0)
+    assert (proxy._has_obj(), proxy._pool._nobjs) == (False, 0)
+    with held_elsewhere(proxy), pytest.raises(ppp.TimeOut), block:
+        pytest.fail("nothing was free")
+    with proxy._obj():
+        assert proxy._has_obj()
+    assert not proxy._has_obj()
+    with pytest.raises(ppp.ProxyUnset), ppp.Proxy()._obj():
+        pytest.fail("there is nothing")
+
+
+@pytest.mark.parametrize("error", [ConnectionError, ValueError])
+def test_invalidate_on(keep: Keep, error: type[Exception]) -> None:
+    """What leaves the outermost block destroys the object if the pool's `invalidate_on` says so."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0, invalidate_on=ConnectionError))
+
+    def fail() -> None:
+        with contextlib.suppress(error), proxy._obj():
+            raise error  # caught within: the outermost block decides
+        assert proxy._has_obj()
+        raise error
+
+    with pytest.raises(error), proxy._obj() as outer:
+        fail()
+    with proxy._obj() as next_one:
+        assert (next_one is outer) == (error is ValueError)
+    assert proxy._pool.stats()["ninvalidated"] == (error is ConnectionError)
+
+
+def test_warning_names_the_line_of_the_block(keep: Keep, clock: Clock, messages: Messages) -> None:
+    """The warning about an object held too long names the program's line that entered the block."""
+    proxy = keep(ppp.Proxy(fun=lambda number: "a", max_size=1, max_using_delay=5.0, delay=1000.0))
+    with proxy._obj():
+        clock.advance(10.0)
+        proxy._pool._hkRound()
+    line = test_warning_names_the_line_of_the_block.__code__.co_firstlineno + 3
+    assert any(f"{__file__}:{line}" in text for text in messages()), messages()
+
+
+def test_overlapping_blocks_of_two_tasks(keep: Keep) -> None:
+    """Where tasks share an object, it goes back when the last of their blocks is left, not the first one."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=1, timeout=0))
+
+    async def child(inside: asyncio.Event, leave: asyncio.Event) -> None:
+        with proxy._obj() as mine:
+            inside.set()
+            await leave.wait()
+            assert list(proxy._pool._using) == [mine]
+
+    async def main() -> None:
+        for child_first in (True, False):
+            inside, leave = asyncio.Event(), asyncio.Event()
+            mine = proxy._get_obj()
+            task = asyncio.create_task(child(inside, leave))
+            await inside.wait()
+            with proxy._obj() as same:
+                assert same is mine
+                if child_first:
+                    leave.set()
+                    await task
+                assert list(proxy._pool._using) == [mine]
+            assert all_back(proxy) == child_first
+            leave.set()
+            await task
+            assert all_back(proxy)
+
+    asyncio.run(main())
+
+
+class Noting(ppp.Proxy[Any]):
+    """Notes what a block uses, and fails there if it has to."""
+
+    fails = ""
+
+    def __init__(self, *args: Any, **parameters: Any) -> None:
+        self.seen: list[str] = []
+        super().__init__(*args, **parameters)
+
+    def _note(self, what: str) -> None:
+        self.seen.append(what)
+        if what.split()[0] == self.fails:
+            raise OSError("no")
+
+    def _get_obj(self, timeout: float | None = None) -> Any:
+        obj = super()._get_obj(timeout)
+        self._note(f"get {timeout}")
+        return obj
+
+    def _ret_obj(self) -> None:
+        self._note("ret")
+        super()._ret_obj()
+
+
+def test_overrides_are_used(keep: Keep) -> None:
+    """A block goes through a subclass's `_get_obj`, and ends through its `_ret_obj`, without a pool too."""
+    for proxy in (keep(Noting(fun=Conn, max_size=1)), Noting(Conn())):
+        with proxy._obj(0.5):
+            assert proxy.seen == ["get 0.5"]
+        assert proxy.seen == ["get 0.5", "ret"]
+
+
+def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:
+    """Where its lease is not the current one, the block ends without the subclass's `_ret_obj`."""
+    proxy = keep(Noting(fun=Conn, max_size=2))
+    block = proxy._obj()
+    first = in_thread(block.__enter__)
+    mine = proxy._get_obj()
+    proxy.seen.clear()
+    block.__exit__(None, None, None)
+    assert proxy.seen == []
+    assert (first in proxy._pool._avail, mine in proxy._pool._using) == (True, True)
+
+
+@pytest.mark.parametrize("fails", ["get", "ret"])
+def test_overrides_that_fail(keep: Keep, fails: str) -> None:
+    """An override that fails as a block is entered or left loses no object."""
+    pooled = keep(Noting(fun=Conn, max_size=1))
+    for proxy in (pooled, Noting(Conn())):
+        proxy.fails = fails
+        with pytest.raises(OSError, match="no"), proxy._obj():
+            pass
+    assert all_back(pooled)
+    pooled.fails = ""
+    assert not pooled._has_obj()

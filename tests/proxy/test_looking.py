@@ -1,0 +1,310 @@
+"""Looking draws nothing: what a proxy answers before its thread has an object, and to tools."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import copy
+import doctest
+import inspect
+import io
+import pdb
+import pickle
+import pprint
+import pydoc
+import rlcompleter
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from conftest import run_python
+from helpers_proxy import Keep, Scope, held_elsewhere, in_thread, is_instance, keep_fixture  # noqa: F401
+
+import ProxyPatternPool as ppp
+
+
+class Connection:
+    """A connection with special methods and annotations, which is what probes like to find."""
+
+    timeout: float = 1.0
+
+    def __len__(self) -> int:
+        return 0
+
+    def __call__(self) -> str:
+        return "called"
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __html__(self) -> str:
+        return "<b>connection</b>"
+
+    def query(self) -> str:
+        """Answer."""
+        return "answer"
+
+
+def connect(number: int) -> Connection:
+    """Make one."""
+    return Connection()
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "not made": {"max_size": 1, "min_size": 0},
+    "idle": {"max_size": 1},
+    "held elsewhere": {"max_size": 1, "timeout": 0.2},
+    "drawn and returned": {"max_size": 1},
+    "without a pool": {"max_size": None},
+    "shared, not made": {"scope": Scope.SHARED},
+}
+
+
+@pytest.fixture(params=STATES)
+def undrawn(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
+    """A proxy in each state in which this thread has no object; after the test nothing was made or taken."""
+    make = mock.Mock(side_effect=connect)
+    proxy = keep(ppp.Proxy(fun=make, **STATES[request.param]))
+    with contextlib.ExitStack() as stack:
+        if request.param == "held elsewhere":
+            stack.enter_context(held_elsewhere(proxy))
+        elif request.param == "drawn and returned":
+            proxy._get_obj()
+            proxy._ret_obj()
+        before = counters(make, proxy)
+        yield proxy
+        assert counters(make, proxy) == before
+
+
+def counters(make: mock.Mock, proxy: Any) -> Any:
+    """Tell what was made, taken and waited for."""
+    stats = {} if proxy._pool is None else proxy._pool.stats()
+    names = ("nuses", "ncreating", "ntimeouts", "nwaits", "navail", "nusing")
+    return make.call_count, proxy._has_obj(), [stats.get(name) for name in names]
+
+
+def test_answers(undrawn: Any) -> None:
+    """Text, truth, names, classes, copies and `__exit__` of a proxy without object draw none."""
+    assert repr(undrawn).startswith("<Proxy")
+    assert repr(undrawn) != "<Proxy unset>"
+    assert f"{[undrawn]}" == pprint.pformat([undrawn]) == f"[{undrawn!r}]"
+    assert bool(undrawn) is True
+    assert {"_set", "_get_obj", "_ret_obj"} <= set(dir(undrawn))
+    assert is_instance(undrawn, ppp.Proxy)
+    assert not is_instance(undrawn, (int, list, type, BaseException))
+    assert copy.copy(undrawn) is copy.deepcopy([undrawn])[0] is undrawn
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        pickle.dumps(undrawn)
+    undrawn._ret_obj()
+    undrawn.__exit__(None, None, None)
+
+
+PROBED = """
+__wrapped__ __nothing__ __array__ __array_interface__ __array_struct__ __dataframe__
+__cuda_array_interface__ __await__ __fspath__ __get__ __set__ __set_name__
+__func__ __self__ __code__ __test__ __unittest_skip__ __tracebackhide__
+__isabstractmethod__ __clause_element__ __name__ __qualname__ __file__ __path__ __spec__
+__rich_repr__ __rich_console__ __pretty__ __objclass__ _ipython_display_
+_ipython_key_completions_ _ipython_canary_method_should_not_exist_ _ipython_custom_completer_ _repr_html_
+_repr_pretty_ _repr_svg_ _repr_mimebundle_ _mock_name _mock_methods _mock_self _mock_return_value pytestmark
+_pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
+""".split()
+"""Names that tools look for on whatever they meet."""
+
+
+def test_probed_names(undrawn: Any) -> None:
+    """Special names that the object's class doesn't define, and names that tools look for, draw nothing."""
+    assert [name for name in PROBED if hasattr(undrawn, name)] == []
+
+
+def test_special_methods_by_name(undrawn: Any) -> None:
+    """Reading or binding a special method that the object's class has draws nothing: only calling it does."""
+    kind = type(undrawn)
+    for name in ("__len__", "__call__", "__enter__", "__exit__", "__eq__"):
+        assert callable(getattr(undrawn, name))
+        assert callable(inspect.getattr_static(kind, name).__get__(undrawn, kind))
+    assert callable(undrawn)
+
+
+def test_exit_after_return(keep: Keep) -> None:
+    """A `with` block in which the object was given back ends without drawing another."""
+    proxy = keep(ppp.Proxy(fun=connect, max_size=1, min_size=0, max_use=1))
+    with proxy as connection:
+        assert connection.query() == "answer"
+        proxy._ret_obj()
+    assert not proxy._has_obj()
+    assert proxy._pool.stats()["ncreated"] == 1
+
+
+@pytest.mark.parametrize("name", ["_fields", "_asdict", "x", "count"])
+def test_names_that_objects_have_are_used(keep: Keep, name: str) -> None:
+    """A public name, or one that an object may well have, is real use: it draws."""
+    point = collections.namedtuple("point", "x y")
+    for use in (getattr, hasattr):
+        proxy = keep(ppp.Proxy(fun=lambda _: point(1, 2), max_size=1))
+        assert use(proxy, name)
+        assert proxy._has_obj()
+
+
+def test_special_name_of_a_known_class_is_used(keep: Keep) -> None:
+    """Once an object was made, a special name which its class defines is found, in every thread."""
+    proxy = keep(ppp.Proxy(fun=connect, max_size=2))
+    proxy._get_obj()
+    assert in_thread(lambda: proxy.__html__()) == "<b>connection</b>"
+    assert not in_thread(lambda: hasattr(proxy, "__nothing__"))
+
+
+def _module(proxy: Any) -> types.ModuleType:
+    module = types.ModuleType("application")
+    module.__doc__ = "An application.\n\n>>> 1 + 1\n2\n"
+    module.db = proxy  # type: ignore[attr-defined]
+    return module
+
+
+def _inspect(proxy: Any) -> None:
+    assert "_get_obj" in dict(inspect.getmembers(proxy))
+    assert inspect.unwrap(proxy) is proxy
+    for name, question in vars(inspect).items():
+        if name.startswith("is") and inspect.isfunction(question) and question.__module__ == "inspect":
+            assert not question(proxy), name
+    inspect.getdoc(proxy), inspect.getmodule(proxy), inspect.getcomments(proxy)
+    for ask in (inspect.getfile, inspect.getsource):
+        with pytest.raises(TypeError):
+            ask(proxy)
+    with contextlib.suppress(ValueError, TypeError):
+        inspect.signature(proxy)
+    completer = rlcompleter.Completer({"db": proxy})
+    assert str(completer.complete("db._get_o", 0)).startswith("db._get_obj")
+
+
+def _pydoc(proxy: Any) -> None:
+    assert "Proxy" in pydoc.plain(pydoc.render_doc(proxy))
+    assert "db" in pydoc.plain(pydoc.render_doc(_module(proxy)))
+    pydoc.html.page("db", pydoc.html.document(_module(proxy)))
+
+
+def _doctest(proxy: Any) -> None:
+    tests = doctest.DocTestFinder().find(_module(proxy), "application")
+    assert [test.name for test in tests if test.examples] == ["application"]
+
+
+def _mock(proxy: Any) -> None:
+    module = _module(proxy)
+    for options in ({}, {"spec": True}, {"autospec": True}, {"new": 5}):
+        with mock.patch.object(module, "db", **options):
+            assert module.db is not proxy
+        assert module.db is proxy
+    mock.create_autospec(proxy)
+    mock.NonCallableMagicMock(spec_set=proxy)
+    mock.seal(mock.MagicMock(db=proxy))
+    mock.MagicMock(name="caller")(proxy)
+    mock.Mock(return_value=proxy, side_effect=None, wraps=proxy)
+
+
+def _pdb(proxy: Any) -> None:
+    def look(db: Any) -> int:
+        return 1
+
+    commands = [
+        "p db",
+        "pp db",
+        "whatis db",
+        "display db",
+        "!type(db)",
+        "args",
+        "next",
+        "where",
+        "continue",
+        "",
+    ]
+    out = io.StringIO()
+    debugger = pdb.Pdb(stdin=io.StringIO("\n".join(commands)), stdout=out, nosigint=True, readrc=False)
+    debugger.use_rawinput = False
+    tracer = sys.gettrace()
+    try:
+        debugger.runcall(look, proxy)
+    finally:
+        sys.settrace(tracer)
+    assert out.getvalue().count(repr(proxy)) >= 3
+    assert "Error" not in out.getvalue()
+
+
+PROBES = [_inspect, _pydoc, _doctest, _mock, _pdb]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_tools_that_look_at_an_unset_proxy(probe: Callable[[Any], None]) -> None:
+    """Tools that look at an unset proxy meet no error."""
+    proxy: Any = ppp.Proxy()
+    probe(proxy)
+    assert repr(proxy) == "<Proxy unset>"
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_tools_draw_nothing(probe: Callable[[Any], None], undrawn: Any) -> None:
+    """Tools that look at a proxy make no object, take none, and wait for none that another thread has."""
+    probe(undrawn)
+
+
+def test_tools_see_the_object_of_a_set_proxy() -> None:
+    """Tools that look at a proxy with an object see the object."""
+    proxy: Any = ppp.Proxy(Connection())
+    assert dict(inspect.getmembers(proxy))["query"]() == "answer"
+    assert {"query", "__html__"} <= set(dir(proxy))
+    fake = mock.create_autospec(proxy, instance=True)
+    assert fake.query() is not None
+    assert not hasattr(fake, "nothing")
+    assert pprint.pformat([proxy]) == repr([proxy._get_obj()])
+    _doctest(proxy)
+    _mock(proxy)
+
+
+APPLICATION = """
+'''An application.
+
+>>> 1 + 1
+2
+'''
+import threading
+import ProxyPatternPool as ppp
+
+def refuse(number):
+    raise SystemExit("drawn!")
+
+test_tube = TestTube = unset = ppp.Proxy()
+test_never = TestNever = never = ppp.Proxy(fun=refuse, max_size=1, min_size=0)
+test_alone = TestAlone = alone = ppp.Proxy(fun=refuse, max_size=None)
+test_lazy = TestLazy = lazy = ppp.Proxy(fun=refuse, scope=ppp.Proxy.Scope.SHARED)
+test_held = TestHeld = held = ppp.Proxy(fun=lambda number: [number], max_size=1)
+pytest_plugins = []
+
+thread = threading.Thread(target=held._get_obj)
+thread.start()
+thread.join()
+
+
+def test_one(request, monkeypatch):
+    assert not unset and never and alone and lazy and held
+    assert held._pool.stats()["nuses"] == 1
+    assert (never._pool._ncreating, alone._nobjs, lazy._nobjs) == (0, 0, 0)
+    monkeypatch.setattr("test_application.held", 1)
+    assert held == 1
+"""
+
+
+def test_pytest_collects_modules_with_proxies(tmp_path: Path) -> None:
+    """pytest collects and runs a module with proxies at its top level, drawing and awaiting nothing."""
+    (tmp_path / "test_application.py").write_text(APPLICATION)
+    program = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ["-q", "-p", "no:cacheprovider", "--timeout=20", "--doctest-modules"]
+    done = run_python(program, *options, f"--rootdir={tmp_path}", str(tmp_path), PYTEST_ADDOPTS="")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    assert "drawn!" not in done.stdout + done.stderr

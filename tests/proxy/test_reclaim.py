@@ -1,0 +1,182 @@
+"""`reclaim=True`: the object of a thread, greenlet or task that ends goes back to the pool by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import warnings
+import weakref
+from typing import Any
+
+import pytest
+from conftest import Factory, Resource, Task, eventually, run_all, run_python
+from helpers_proxy import PATCHED, Conn, Keep, Scope, all_back, in_thread, keep_fixture  # noqa: F401
+
+import ProxyPatternPool as ppp
+
+SCOPES = [Scope.THREAD, Scope.WERKZEUG]
+
+
+def reclaiming(keep: Keep, fun: Any = Conn, **parameters: Any) -> Any:
+    """Give a proxy of one object, which comes back by itself."""
+    return keep(ppp.Proxy(**{"fun": fun, "max_size": 1, "timeout": 2.0, "reclaim": True, **parameters}))
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool) -> None:
+    """The object of a thread comes back when that ends, by an error too, though its `Thread` is kept."""
+    proxy = reclaiming(keep, scope=scope)
+    tasks = []
+
+    def work() -> Any:
+        conn = proxy._get_obj()
+        if fails:
+            raise ValueError("no")
+        return conn
+
+    for _ in range(5):
+        tasks.append(Task(work))
+        tasks[-1].start()
+        tasks[-1].join(5)
+        eventually(lambda: all_back(proxy))
+    assert (proxy._pool.stats()["ncreated"], proxy._pool.stats()["ntimeouts"]) == (1, 0)
+
+
+def test_returned_once_only(keep: Keep, factory: Factory) -> None:
+    """What a block of a thread gave back, before or after the thread's end, is not given back once more."""
+    proxy = reclaiming(keep, factory, retter=Resource.take_back)
+
+    def use() -> None:
+        with proxy._obj():
+            pass
+
+    in_thread(use)
+    block = proxy._obj()
+    in_thread(block.__enter__)
+    block.__exit__(None, None, None)
+    eventually(lambda: all_back(proxy))
+    mine = proxy._get_obj()
+    gc.collect()
+    assert mine.rets == 2
+    assert list(proxy._pool._using) == [mine]
+
+
+def test_harmless_without_a_pool() -> None:
+    """`reclaim` is the proxy's own parameter, and harmless without a pool."""
+    for proxy in (ppp.Proxy([1], reclaim=True), ppp.Proxy(fun=lambda _: [1], max_size=None, reclaim=True)):
+        assert proxy._pool_kwargs == {}
+        assert in_thread(lambda proxy=proxy: proxy == [1])
+
+
+def test_many_short_threads(keep: Keep) -> None:
+    """Hundreds of threads that never give back share four objects: no timeout, and nothing piles up."""
+    proxy = reclaiming(keep, max_size=4, timeout=20.0)
+
+    def batch(count: int) -> int:
+        for _ in range(count // 8):
+            run_all(*[lambda: proxy.write("x")] * 8)
+        gc.collect()
+        return sum(type(thing).__module__ == "ProxyPatternPool" for thing in gc.get_objects())
+
+    before = batch(80)
+    assert batch(400) - before < 50
+    eventually(lambda: all_back(proxy))
+    stats = proxy._pool.stats()
+    assert (stats["nuses"], stats["ntimeouts"]) == (480, 0)
+    assert stats["ncreated"] <= 4
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
+def test_objects_of_ended_tasks(keep: Keep, fails: bool) -> None:
+    """The object of a task comes back when the task ends, also by an exception."""
+    proxy = reclaiming(keep, scope=Scope.WERKZEUG, max_size=4)
+
+    async def job() -> None:
+        proxy.write("x")
+        await asyncio.sleep(0)
+        if fails:
+            raise ValueError("no")
+
+    async def main() -> None:
+        for _ in range(20):
+            await asyncio.gather(*[asyncio.create_task(job()) for _ in range(4)], return_exceptions=True)
+
+    asyncio.run(main())
+    eventually(lambda: gc.collect() >= 0 and all_back(proxy))
+    assert (proxy._pool.stats()["nuses"], proxy._pool.stats()["ntimeouts"]) == (80, 0)
+
+
+def test_context_that_goes(keep: Keep) -> None:
+    """The object comes back with the context in which it was drawn, and not before."""
+    proxy = reclaiming(keep, scope=Scope.WERKZEUG)
+    context = contextvars.Context()
+    context.run(proxy._get_obj)
+    gc.collect()
+    assert len(proxy._pool._using) == 1
+    del context
+    gc.collect()
+    assert all_back(proxy)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("held", [False, True], ids=["returned", "held"])
+def test_abandoned_proxy(scope: Any, held: bool) -> None:
+    """A proxy without references goes with its pool, though its thread or context lives on: all is closed."""
+    closed: list[Any] = []
+    proxy: Any = ppp.Proxy(fun=Conn, scope=scope, max_size=1, reclaim=True, closer=closed.append)
+    proxy._get_obj()
+    if not held:
+        proxy._ret_obj()
+    pool = weakref.ref(proxy._pool)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del proxy
+        eventually(lambda: gc.collect() >= 0 and pool() is None)
+    assert [warning.category for warning in caught] == [ResourceWarning]
+    assert len(closed) == 1
+
+
+GREENLETS = """
+starts.append(lambda work, *args: threading.Thread(target=work, args=args).start())
+threading.excepthook = lambda args: None
+
+
+def comes_back(scope, start):
+    done = []
+    proxy = ppp.Proxy(fun=lambda n: [n], max_size=2, min_size=0, scope=scope, reclaim=True, timeout=10)
+
+    def work(index):
+        proxy.append("begun")
+        time.sleep(0.001)
+        done.append(index)
+        if index % 3 == 0:
+            raise ValueError(index)
+
+    for index in range(12):
+        start(work, index)
+    end = time.monotonic() + 10
+    while (len(done) < 12 or proxy._pool.stats()["nusing"]) and time.monotonic() < end:
+        sleep(0.005)
+        gc.collect()
+    stats = proxy._pool.stats()
+    assert (sorted(done), stats["nusing"], stats["nuses"]) == (list(range(12)), 0, 12), (done, stats)
+    assert stats["ncreated"] <= 2, stats
+    proxy._get_obj()
+    proxy._ret_obj()
+    assert (proxy._has_obj(), proxy._pool.stats()["nusing"]) == (False, 0)
+    proxy._pool.shutdown()
+
+
+for each in (scope, ppp.Proxy.Scope.THREAD):
+    for start in starts:
+        comes_back(each, start)
+"""
+
+
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+def test_objects_of_ended_greenlets(kind: str) -> None:
+    """Objects come back when their greenlets end, however they were started, also by an exception."""
+    done = run_python(PATCHED + GREENLETS, kind, seconds=40.0)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,224 @@
+"""Scopes: which object is whose, in threads, contexts, tasks and greenlets, and where it is kept."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from typing import Any
+
+import pytest
+from conftest import Factory, Messages, Resource, run_python
+from helpers_proxy import PATCHED, Conn, Keep, Scope, all_back, drawn, in_thread, is_instance, keep_fixture  # noqa: F401
+from werkzeug.local import release_local
+
+import ProxyPatternPool as ppp
+
+LOCALS = {"WERKZEUG": "werkzeug", "GEVENT": "gevent", "EVENTLET": "eventlet"}
+
+
+@pytest.mark.parametrize("scope", LOCALS)
+def test_scope_imports_its_package_only(scope: str) -> None:
+    """A scope imports the package that it needs, if any, and not the others'; it keeps `obj` in `_local`."""
+    program = """
+    import sys, threading, warnings
+    warnings.simplefilter("ignore")
+    import ProxyPatternPool as ppp
+    packages = {"werkzeug", "gevent", "eventlet"}
+    ppp.Proxy(1), ppp.Proxy(fun=str), ppp.Proxy()
+    assert not packages & set(sys.modules)
+    assert threading.active_count() == 1
+    proxy = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[sys.argv[1]], max_size=1)
+    assert proxy == [0]
+    assert proxy._local.obj == [0]
+    proxy._ret_obj()
+    assert getattr(proxy._local, "obj", None) is None
+    proxy._pool.shutdown()
+    print(*sorted(packages & set(sys.modules)))
+    """
+    done = run_python(program, scope)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(done.stdout.split()) <= {LOCALS[scope]}
+
+
+def test_package_that_is_missing(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scope whose package is missing is an `ImportError`, and what was made for it is closed."""
+    monkeypatch.setitem(sys.modules, "eventlet", None)
+    with pytest.raises(ImportError):
+        ppp.Proxy(fun=factory, scope=Scope.EVENTLET, closer=Resource.close)
+    assert factory.alive == []
+
+
+def test_locals(keep: Keep, factory: Factory) -> None:
+    """The current object is `obj` of `_local`: a `Proxy.Local`, or a `threading.local` for threads."""
+    shared: Any = ppp.Proxy([1])
+    local = shared._local
+    assert is_instance(local, ppp.Proxy.Local)
+    assert local.obj is in_thread(lambda: local.obj) is shared._get_obj()
+    proxy = keep(ppp.Proxy(fun=factory, max_size=2))
+    assert isinstance(proxy._local, threading.local)
+    mine = proxy._get_obj()
+    assert proxy._local.obj is mine
+    assert in_thread(lambda: getattr(proxy._local, "obj", None)) is None
+
+
+@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG])
+def test_object_put_there_by_hand(keep: Keep, messages: Messages, scope: Any, block: bool) -> None:
+    """A foreign object that a program puts into `_local` is current until it is returned, which warns."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1))
+    proxy._local.obj = own = Conn(7)
+    assert (proxy.number, proxy._has_obj()) == (7, True)
+    assert in_thread(lambda: proxy.number) == 0
+    assert messages() == []
+    if block:
+        with proxy._obj() as mine:
+            assert mine is own
+    if proxy._has_obj():
+        proxy._ret_obj()
+        assert [text for text in messages() if "unexpected object returned" in text]
+    assert not proxy._has_obj()
+
+
+@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG])
+def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages) -> None:
+    """An object of the pool put into `_local` goes back; one that is removed from there is not current."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=3, timeout=0))
+    proxy._local.obj = proxy._pool.get()
+    proxy._ret_obj()
+    assert not proxy._has_obj()
+    assert all_back(proxy)
+    proxy._get_obj()
+    del proxy._local.obj
+    assert not proxy._has_obj()
+    assert proxy._get_obj() in proxy._pool._using
+    if scope is Scope.WERKZEUG:
+        release_local(proxy._local)
+        assert not proxy._has_obj()
+        proxy._get_obj()
+    proxy._ret_obj()
+    assert not proxy._has_obj()
+    assert messages() == []
+    for alone in drawn(Conn()):
+        alone._local.obj = own = Conn(7)
+        alone._ret_obj()
+        assert alone._get_obj() is own
+
+
+def test_contexts_have_their_own_objects(keep: Keep) -> None:
+    """With werkzeug's scope threads and contexts have their own objects, and give them back."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=4, timeout=0))
+    first, second = contextvars.Context(), contextvars.Context()
+    one, two = first.run(proxy._get_obj), second.run(proxy._get_obj)
+    three = in_thread(proxy._get_obj)
+    assert len({one, two, three}) == 3
+    assert in_thread(second.run, proxy._get_obj) is two
+    assert not proxy._has_obj()
+    first.run(proxy._ret_obj)
+    second.run(proxy._ret_obj)
+    assert list(proxy._pool._using) == [three]
+
+
+@pytest.mark.parametrize("first", ["parent", "copy"])
+def test_contexts_that_shared_an_object(keep: Keep, first: str) -> None:
+    """Whichever of two contexts gives a shared object back, the other one does not go on with it."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=3, timeout=0))
+    parent = contextvars.Context()
+    mine, copy = parent.run(lambda: (proxy._get_obj(), contextvars.copy_context()))
+    assert copy.run(proxy._get_obj) is mine
+    giver, keeper = (parent, copy) if first == "parent" else (copy, parent)
+    in_thread(giver.run, proxy._ret_obj)
+    assert contextvars.Context().run(proxy._get_obj) is mine
+    assert keeper.run(proxy._get_obj) is not mine, "in two hands"
+
+
+GREENLETS = """
+class Thing:
+    def __init__(self, number):
+        sleep(0.001)
+        self.number, self.users = number, 0
+
+
+def use(proxy):
+    thing = proxy._get_obj()
+    thing.users += 1
+    assert thing.users == 1, "in two hands"
+    sleep(0)
+    assert proxy._get_obj() is thing
+    thing.users -= 1
+    return thing
+
+
+def run(work, count):
+    return [join(job) for job in [spawn(work) for _ in range(count)]]
+
+
+def times_out(function):
+    begun = time.monotonic()
+    try:
+        function()
+    except ppp.TimeOut:
+        assert time.monotonic() - begun >= 0.04
+    else:
+        raise AssertionError("in two hands")
+
+
+def share_a_pool():
+    proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=3, timeout=10)
+
+    def work():
+        for _ in range(5):
+            with proxy._obj():
+                use(proxy)
+            assert not proxy._has_obj()
+
+    run(work, 12)
+    stats = proxy._pool.stats()
+    assert (stats["nuses"], stats["nusing"], stats["sem"]["value"]) == (60, 0, 3), stats
+    assert stats["ncreated"] <= 3
+    proxy._pool.shutdown()
+
+
+def make_their_own_and_keep_them():
+    proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=None)
+    found = run(lambda: (use(proxy), use(proxy).number), 8)
+    assert sorted(number for _, number in found) == list(range(8)), found
+    assert not proxy._has_obj()
+    pooled = ppp.Proxy(fun=Thing, scope=scope, max_size=1, timeout=0.05)
+    run(lambda: pooled.number, 1)
+    gc.collect()
+    sleep(0.01)
+    times_out(pooled._get_obj)
+    pooled._pool.shutdown()
+
+
+def wait_in_a_thread():
+    pool = ppp.Pool(Thing, max_size=1)
+    thing, got, ticks = pool.get(), [], []
+    waiter = threading.Thread(target=lambda: got.append(pool.get(timeout=10)))
+    waiter.start()
+    run(lambda: ticks.append(sleep(0.01)), 3)
+    assert (len(ticks), got) == (3, []), (ticks, got)
+    pool.ret(thing)
+    waiter.join(10)
+    assert got == [thing]
+    times_out(lambda: pool.get(timeout=0.05))
+    pool.shutdown()
+
+
+def share_the_first_making():
+    proxy = ppp.Proxy(fun=Thing, scope=ppp.Proxy.Scope.SHARED)
+    assert len(set(run(proxy._get_obj, 8))) == 1
+
+
+for part in (share_a_pool, make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
+    part()
+"""
+
+
+@pytest.mark.parametrize("early", ["", "import ProxyPatternPool"], ids=["patched before", "patched after"])
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+def test_greenlets(kind: str, early: str) -> None:
+    """Greenlets of a patched program have objects of their own, keep them, and wait for one another."""
+    done = run_python(early + PATCHED + GREENLETS, kind, seconds=30.0)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,265 @@
+"""A proxy is what its object is: it has the special methods of its object's class, and no others."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import contextlib
+import inspect
+import io
+import typing
+from typing import Any
+
+import pytest
+from helpers_proxy import Conn, Keep, Scope, drawn, in_thread, is_instance, keep_fixture  # noqa: F401
+
+import ProxyPatternPool as ppp
+
+KINDS: list[Any] = [
+    abc.Callable,
+    *(getattr(abc, name) for name in "Sized Container Iterable Iterator Reversible Collection".split()),
+    *(getattr(abc, name) for name in "Sequence MutableSequence Mapping MutableMapping Set Generator".split()),
+    *(getattr(abc, name) for name in "AsyncIterable AsyncIterator Awaitable Coroutine".split()),
+    *(getattr(typing, f"Supports{name}") for name in "Int Float Index Abs".split()),
+    contextlib.AbstractContextManager,
+    contextlib.AbstractAsyncContextManager,
+]
+SPECIAL = """
+    __call__ __len__ __iter__ __next__ __contains__ __reversed__ __getitem__ __setitem__ __delitem__ __aiter__
+    __anext__ __enter__ __exit__ __aenter__ __aexit__ __int__ __float__ __index__ __complex__ __abs__ __neg__
+    __invert__ __round__ __bytes__ __instancecheck__ __subclasscheck__
+""".split()
+
+
+class Slotted:
+    """Has slots, and one special method."""
+
+    __slots__ = ("value",)
+
+    def __call__(self) -> str:
+        return "called"
+
+
+class Virtual(abc.Sized, abc.AsyncIterable[int]):
+    """Implements abstract classes, by inheritance."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __aiter__(self) -> abc.AsyncIterator[int]:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+THINGS: list[Any] = [
+    *(object(), 5, "text", [1], {"answer": 42}, {1}, iter([1]), (x for x in [1]), len, dict),
+    *(io.StringIO(), Conn(), Slotted(), Virtual()),
+]
+
+
+@pytest.mark.parametrize("obj", THINGS, ids=lambda thing: type(thing).__name__)
+def test_answers_as_its_object(obj: Any) -> None:
+    """`callable`, and `isinstance` of the abstract classes, answer as for the object, once there is one."""
+    for proxy in [*drawn(obj), ppp.Proxy(ppp.Proxy(obj))]:
+        assert callable(proxy) == callable(obj)
+        assert [kind for kind in KINDS if is_instance(proxy, kind) != is_instance(obj, kind)] == []
+        assert is_instance(proxy, ppp.Proxy)
+        assert is_instance(proxy, type(obj))
+        assert proxy.__class__ is type(obj)
+    found = special(type(ppp.Proxy(obj)))
+    if obj is dict:
+        found.discard("__getitem__")  # `dict[int]` is no special method of `type`
+    assert found == special(type(obj))
+
+
+def special(kind: type[Any]) -> set[str]:
+    """Give the special methods of a class."""
+    return {name for name in SPECIAL for base in kind.__mro__ if vars(base).get(name) is not None}
+
+
+def test_object_s_class_known_in_every_thread(keep: Keep) -> None:
+    """Once an object was drawn, the proxy is so in each thread, those without an object included."""
+    proxy = keep(ppp.Proxy(fun=lambda number: Conn(number), max_size=2, min_size=0))
+    assert callable(proxy)
+    assert is_instance(proxy, abc.Iterator)
+    in_thread(lambda: proxy.number)
+    assert not proxy._has_obj()
+    assert not callable(proxy)
+    assert not is_instance(proxy, abc.Iterator)
+
+
+@pytest.mark.parametrize("state", ["unset", "function", "unset again"])
+def test_before_its_first_object(state: str) -> None:
+    """Before its first object a proxy has every special method, since its object may have any."""
+    proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=None) if state == "function" else ppp.Proxy()
+    if state == "unset again":
+        proxy.set([1])
+        proxy._set_obj(None)
+    assert callable(proxy)
+    assert special(type(proxy)) == set(SPECIAL)
+    assert not proxy._has_obj()
+
+
+def test_function_that_is_a_class(keep: Keep) -> None:
+    """If `fun` is a class, what its objects are is known at once; what it gives then is believed."""
+    for proxy in (
+        keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0)),
+        ppp.Proxy(fun=Conn, max_size=None),
+        ppp.Proxy(fun=Conn, scope=Scope.SHARED),
+    ):
+        assert not callable(proxy)
+        assert not is_instance(proxy, abc.Iterable)
+        assert (proxy._has_obj(), proxy._nobjs) == (False, 0)
+
+    class Odd:
+        def __new__(cls, number: int) -> Any:
+            return [number]
+
+    odd: Any = ppp.Proxy(fun=Odd, max_size=None)
+    odd._get_obj()
+    assert (len(odd), odd[0], is_instance(odd, abc.Iterable)) == (1, 0, True)
+
+
+def test_several_classes() -> None:
+    """A proxy that stands for objects of several classes has the special methods of them all."""
+    things: list[Any] = [Slotted(), [1, 2]]
+    proxy: Any = ppp.Proxy(fun=lambda number: things[number], max_size=None)
+    assert proxy() == "called"
+    assert in_thread(lambda: (proxy._get_obj(), len(proxy), proxy[1])) == ([1, 2], 2, 2)
+    assert proxy() == "called"
+    for attempt in (len, iter):
+        with pytest.raises(TypeError):
+            attempt(proxy)
+
+
+def test_set_anew() -> None:
+    """A proxy that is set anew is what its new object is."""
+    proxy: Any = ppp.Proxy([1], max_size=None)
+    assert (len(proxy), callable(proxy)) == (1, False)
+    proxy.set(Slotted())
+    assert (proxy(), callable(proxy), is_instance(proxy, abc.Sized)) == ("called", True, False)
+    with pytest.raises(TypeError):
+        len(proxy)
+    assert callable(proxy.set(fun=lambda n: [n]))
+
+
+def test_what_the_object_cannot_do_is_a_type_error() -> None:
+    """What the object's class cannot do is Python's own `TypeError`, or no attribute."""
+    for proxy in drawn(Conn()):
+        for attempt in (len, iter, next, lambda p: p(), lambda p: p[0], int, lambda p: -p, lambda p: 1 in p):
+            with pytest.raises(TypeError):
+                attempt(proxy)
+        with pytest.raises((TypeError, AttributeError)), proxy:
+            pytest.fail("it is no context manager")
+        assert not hasattr(proxy, "__len__")
+        assert "__call__" not in dir(proxy)
+    undrawn: Any = ppp.Proxy(fun=lambda _: Conn(), max_size=None)
+    with pytest.raises(TypeError), undrawn:
+        pytest.fail("nor is it before it is drawn")
+
+
+class Signed:
+    """Takes parameters as it is made and as it is called."""
+
+    def __init__(self, limit: int = 10) -> None:
+        pass
+
+    def __call__(self, q: int, /, *, y: str = "") -> int:
+        return q
+
+
+@pytest.mark.parametrize("thing", [Signed(), Signed, Signed().__call__, special, len])
+def test_signature(thing: Any) -> None:
+    """`inspect.signature` is the object's: of a class, a callable object, a method and a function."""
+    for proxy in drawn(thing):
+        assert str(inspect.signature(proxy)) == str(inspect.signature(thing))
+
+
+class Registered(ppp.Proxy[Any]):
+    """Notes its subclasses, which need a keyword."""
+
+    keys: typing.ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, key: str) -> None:
+        Registered.keys.append(key)
+
+
+class Users(Registered, key="users"):
+    """A subclass that a program has made."""
+
+
+def test_init_subclass_sees_the_program_s_classes_only() -> None:
+    """A user's `__init_subclass__` does not see the classes made for proxies; `isinstance` is how to ask."""
+    for kind in (Registered, Users):
+        for thing in ([1], Slotted(), 5):
+            proxy = kind(thing)
+            assert proxy._get_obj() is thing
+            assert callable(proxy) == callable(thing)
+            assert is_instance(proxy, kind)
+    assert Registered.keys == ["users"]
+    assert not is_instance(ppp.Proxy([1]), Registered)
+
+
+class Abstract(ppp.Proxy[Any], abc.Sized):
+    """Declares slots, inherits from an abstract class, and has its own `__new__`, with other parameters."""
+
+    __slots__ = ("label", "note")
+    label: str
+    note: str
+
+    def __new__(cls, label: str, *args: Any, **parameters: Any) -> Abstract:
+        self = super().__new__(cls)
+        self.label = label
+        return self
+
+    def __init__(self, label: str, *args: Any, **parameters: Any) -> None:
+        super().__init__(*args, **parameters)
+
+    def __len__(self) -> int:
+        return 42
+
+
+class Upper(ppp.Proxy[Any]):
+    """Extends special methods by `super()`."""
+
+    def __call__(self, *args: Any) -> Any:
+        return [super().__call__(*args)]
+
+    def __str__(self) -> str:
+        return f"<{super().__str__()}>"
+
+    def __len__(self) -> int:
+        return super().__len__() + 100  # type: ignore[no-any-return]
+
+
+def test_subclass_of_any_kind() -> None:
+    """Slots, abstract classes and an own `__new__` go with it: the shape is the object's."""
+    for thing in ([1], Slotted()):
+        proxy: Any = Abstract("label", thing)
+        proxy.note = "mine"
+        assert callable(proxy) == callable(thing)
+        assert is_instance(proxy, abc.Iterable) == is_instance(thing, abc.Iterable)
+        assert (type(proxy).__mro__.count(Abstract), len(proxy)) == (1, 42)
+        assert (proxy.label, proxy.note) == ("label", "mine")
+
+
+def test_own_special_methods() -> None:
+    """A subclass's special methods are its own, and use the object's by `super()`."""
+    proxy = Upper(lambda *args: args)
+    assert (proxy(1), callable(proxy)) == ([(1,)], True)
+    assert (len(Upper([1])), str(Upper([1]))) == (101, "<[1]>")
+    for kind in (Upper(), Upper(5), Upper(fun=lambda n: n, max_size=None)):
+        assert callable(kind)
+    for attempt in (len, lambda p: p()):
+        with pytest.raises((TypeError, AttributeError)):
+            attempt(Upper(5))
+
+
+def test_classes_are_shared() -> None:
+    """Proxies of the same kind share a class: many proxies make few classes."""
+    kinds = {type(ppp.Proxy([number])) for number in range(50)}
+    assert len(kinds) == 1
