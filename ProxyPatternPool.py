@@ -539,8 +539,8 @@ class Pool(Generic[T]):
             raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
         if p["name"] is not None and not isinstance(p["name"], str):
             raise PoolException(f"name must be a text, not {p['name']!r}")
+        what = "invalidate_on must be exception classes"
         try:
-            what = "invalidate_on must be exception classes"
             issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
             what = "log_level must be a level"
             if p["log_level"] is not None:
@@ -1682,23 +1682,28 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell) -> None:
         if pool is None or pool._shutdown:
             wake.ring()  # for another who keeps house
             return
-        begin = pool._now()
-        steps: list[Callable[[], object]] = [pool._fill]
-        if not woken or time.monotonic() >= due:  # returns may wake us without end
+        whole = not woken or time.monotonic() >= due  # returns may wake us without end
+        if whole:
             due = time.monotonic() + pool._delay
-            checking = (pool._hk_rounds + 1) % pool._health_freq == 0
-            steps = [pool._hkRound, *[pool._health_check] * checking, pool._empty, pool._fill]
-        for step in steps:
-            try:
-                step()
-            except BaseException as exc:  # a hook may even try to end the thread
-                pool._hk_errors += 1
-                with contextlib.suppress(BaseException):  # as may a handler of the log
-                    log.error("%s: housekeeper round error: %s", pool._label, exc, exc_info=True)
-        if len(steps) > 1:
-            pool._hk_time += pool._now() - begin
-        steps.clear()
-        del step
+        _do_round(pool, whole)
+
+
+def _do_round(pool: Pool[Any], whole: bool) -> None:
+    """Do the steps of a round, or fill alone; no failure of one keeps the others from being done."""
+    begin = pool._now()
+    steps: list[Callable[[], object]] = [pool._fill]
+    if whole:
+        checking = (pool._hk_rounds + 1) % pool._health_freq == 0
+        steps = [pool._hkRound, *[pool._health_check] * checking, pool._empty, pool._fill]
+    for step in steps:
+        try:
+            step()
+        except BaseException as exc:  # a hook may even try to end the thread
+            pool._hk_errors += 1
+            with contextlib.suppress(BaseException):  # as may a handler of the log
+                log.error("%s: housekeeper round error: %s", pool._label, exc, exc_info=True)
+    if whole:
+        pool._hk_time += pool._now() - begin
 
 
 class _Process:

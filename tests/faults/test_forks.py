@@ -191,7 +191,7 @@ def test_fork_while_objects_are_lent_and_awaited(make_pool: MakePool, spawn: Spa
 @pytest.mark.parametrize("how", ["ret", "block", "broken block"])
 def test_child_gives_back_what_its_parent_holds(make_pool: MakePool, how: str) -> None:
     """A child that returns its parent's object, or leaves the block, neither keeps nor uses it."""
-    pool = make_pool(Thing, max_size=1, closer=Thing.close, invalidate_on=ConnectionError)
+    pool = make_pool(Thing, max_size=1, closer=Thing.close, tracer=Thing.close, invalidate_on=ConnectionError)
     block = pool.obj()
     thing = block.__enter__()
 
@@ -221,6 +221,8 @@ def test_shutdown_and_fork(make_pool: MakePool, first: str) -> None:
     closers = [thing.closers.copy() for thing in things]
 
     def child() -> bool:
+        if first == "the parent":
+            assert pool._shutdown
         pool.__delete__()
         pool.shutdown()
         gc.collect()

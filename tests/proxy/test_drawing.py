@@ -190,6 +190,24 @@ def test_hook_of_a_return_uses_the_proxy(keep: Keep, use: str) -> None:
     assert all_back(proxy)
 
 
+def test_two_end_at_once(keep: Keep) -> None:
+    """However many give the object back at once, as threads may that share a context, one does."""
+    returned = []
+
+    def overtaken(conn: Conn) -> None:
+        returned.append(conn)
+        if len(returned) == 1:
+            proxy._ret_obj()
+        return_it(conn)
+
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, retter=lambda conn: None))
+    return_it, proxy._pool.ret = proxy._pool.ret, overtaken
+    conn = proxy._get_obj()
+    proxy._ret_obj()
+    assert returned == [conn]
+    assert all_back(proxy)
+
+
 def test_pool_s_get_and_ret_are_called(keep: Keep) -> None:
     """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, whoever has patched them."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
