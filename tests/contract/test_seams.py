@@ -175,9 +175,12 @@ def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
 
 def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> None:
     """What is taken out while it is examined is not lent, whatever the verdict."""
-    pool: ppp.Pool[Resource] = make_pool(
-        max_size=1, check_after_idle=0.0, health=lambda resource: not pool._out(resource)
-    )
+
+    def take_out(resource: Resource) -> bool:
+        pool._out(resource)
+        return True
+
+    pool: ppp.Pool[Resource] = make_pool(max_size=1, check_after_idle=0.0, health=take_out)
     assert pool.get(timeout=0) is factory.made[1]
     assert factory.made[0].closings == 1
 

@@ -19,8 +19,6 @@ from conftest import (
 
 import ProxyPatternPool as ppp
 
-import ProxyPatternPool as ppp
-
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["alone", "housekeeper"])
 def test_filled(factory: Factory, make_pool: MakePool, delay: float) -> None:
