@@ -326,10 +326,9 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
             result: T = obj
             return result
         except BaseException:
-            if self.record is None:
-                found = pool._find(obj)
-                pool._discard(found, found.lending if found is not None else 0)
-            self.__del__()
+            self.record = None
+            found = pool._find(obj)
+            pool._discard(found, found.lending if found is not None else 0)
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
@@ -353,10 +352,10 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
             record = self.record
         except AttributeError:  # __init__ was interrupted
             return
-        if record is not None:  # __exit__ was interrupted
+        # __exit__ was interrupted, and not in the process that this one was forked from
+        if record is not None and os.getpid() == _process.pid:
             self.record = None
-            if os.getpid() == _process.pid:  # else it is of the process that this one was forked from
-                self.pool._discard(record, self.lending)
+            self.pool._discard(record, self.lending)
 
 
 def _caller() -> tuple[str, str, int]:
@@ -1482,26 +1481,28 @@ class Pool(Generic[T]):
         work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake)
         if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not _house_keeping:
             work = self._houseKeeping  # the program's own
-        thread = threading.Thread(target=work, name=f"{self._name} housekeeper", daemon=True)
+        started = _Bell()
+
+        def run() -> None:
+            started.ring()
+            work()
+
+        thread = threading.Thread(target=run, name=f"{self._name} housekeeper", daemon=True)
         with self._lock:
             if self._housekeeper is not None:
                 return
             self._housekeeper = thread
         begun: list[int] = []  # filled by C: no interruption leaves open whether the thread has begun
-        started = _Bell()
         try:
-            begun.extend(map(_thread.start_new_thread, (_start_thread,), ((thread, started),)))
-            started.wait(math.inf)
+            # by a thread that takes no signals: an interrupted start may leave a lock of `threading` held
+            begun.extend(map(_thread.start_new_thread, (thread.start,), ((),)))
+            started.wait(10.0)
+            log.info("%s: housekeeper %s running every %s seconds", self._label, thread.name, self._delay)
         except BaseException as exc:
-            if not begun:
-                self._housekeeper = None  # the next creation tries again
+            self._housekeeper = thread if begun else None  # the next creation tries again
             if not isinstance(exc, RuntimeError):  # no more threads, or the interpreter is about to end
                 raise
             log.error("%s: no housekeeper: %s", self._label, exc)
-        if thread.ident is None:
-            self._housekeeper = None
-        else:
-            log.info("%s: housekeeper %s running every %s seconds", self._label, thread.name, self._delay)
 
     # Foreign code
 
@@ -1661,16 +1662,6 @@ _house_keeping = Pool._houseKeeping  # to tell whether a program has its own
 #
 
 
-def _start_thread(thread: threading.Thread, started: _Bell) -> None:
-    """Start a thread from one that takes no signals: if interrupted, `threading` may keep its own lock."""
-    try:
-        thread.start()
-    except RuntimeError as exc:
-        log.error("%s: no housekeeper: %s", thread.name, exc)
-    finally:
-        started.ring()
-
-
 def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell) -> None:
     """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
     pool = ref()
@@ -1724,22 +1715,25 @@ class _Process:
 _process: _Process = globals().get("_process") or _Process()
 
 
+def _living(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
+    """What is still there; unlike `values()`, it does not mind that other threads add to it."""
+    return [thing for ref in things.valuerefs() if (thing := ref()) is not None]
+
+
 def _after_fork() -> None:
     """Let all begin anew in the child."""
     _process.pid = os.getpid()
     _process.lock, _process.arrivals = _Lock(), _Lock()
-    for pool in [ref() for ref in _process.pools.valuerefs()]:
-        if pool is not None:
-            pool._forked()
-    for proxy in [ref() for ref in _process.proxies.valuerefs()]:
-        if proxy is not None:
-            _begin_anew(proxy)
+    for pool in _living(_process.pools):
+        pool._forked()
+    for proxy in _living(_process.proxies):
+        _begin_anew(proxy)
 
 
 def _at_exit() -> None:
     """Close the idle objects of all pools, and let the housekeepers end."""
     _process.ending = True
-    pools = [pool for ref in _process.pools.valuerefs() if (pool := ref()) is not None]
+    pools = _living(_process.pools)
     threads = [pool._housekeeper for pool in pools if pool._housekeeper is not None]
     for pool in pools:
         try:
@@ -1758,8 +1752,7 @@ def _at_exit() -> None:
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  # where there are forks
 
 
 def _unpickle_pool(cls: type[Pool[Any]], key: str) -> Pool[Any]:

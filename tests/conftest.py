@@ -483,8 +483,9 @@ def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
     if tracer is None or request.node.get_closest_marker("untraced") is None:
         yield
         return
+    thread_tracer = threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     yield
-    threading.settrace(tracer)
+    threading.settrace(thread_tracer)
     sys.settrace(tracer)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from conftest import Factory, MakePool
 
+import ProxyPatternPool as ppp
+
 
 @dataclasses.dataclass
 class Settings:
@@ -48,4 +50,19 @@ def test_class_attribute(factory: Factory, make_pool: MakePool) -> None:
     assert (Model.pool, one.pool, other.pool) == (shared, shared, own)
     one.pool = "its own"
     assert (one.pool, Model("another").pool is shared) == ("its own", True)
+    assert factory.closed == []
+
+
+def test_shadow_is_deleted(make_pool: MakePool, factory: Factory) -> None:
+    """Deleting what shadows a pool in an instance brings the pool back; there is nothing else to delete."""
+
+    class Service:
+        pool = make_pool(max_size=1)
+
+    service: Any = Service()
+    service.pool = "other"
+    del service.pool
+    assert isinstance(service.pool, ppp.Pool)
+    with pytest.raises(AttributeError, match="pool"):
+        del service.pool
     assert factory.closed == []

@@ -158,6 +158,21 @@ def test_interrupted_constructor_leaves_nothing(factory: Factory) -> None:
     eventually(lambda: running_threads() <= threads)
 
 
+def test_interrupted_shutdown_closes_all(factory: Factory) -> None:
+    """A shutdown that has begun closes everything, at whichever point it is interrupted."""
+
+    def run(visit: Visit) -> None:
+        pool: ppp.Pool[Any] = ppp.Pool(factory, 3, 3, closer=Resource.close)
+        pool.get()
+        visit(pool.shutdown)
+        if not pool._shutdown:
+            pool.shutdown()
+        assert factory.alive == []
+        check_balance(pool, factory)
+
+    each_point(run)
+
+
 @pytest.mark.parametrize("what", ["ret", "invalidate"])
 def test_interrupted_waiter_leaves_all_to_the_next(
     make_pool: MakePool, factory: Factory, spawn: Spawn, what: str

@@ -122,3 +122,10 @@ def test_log_level(make_pool: MakePool, level: int | None) -> None:
     ppp.log.setLevel(logging.CRITICAL)
     make_pool(log_level=level)
     assert ppp.log.level == (level or logging.CRITICAL)
+
+
+def test_wrong_name() -> None:
+    """A name that is no text is refused by that name."""
+    wrong: Any = 5
+    with pytest.raises(ppp.PoolException, match=r"name .*5"):
+        ppp.Pool(str, name=wrong)

@@ -56,6 +56,17 @@ def test_zero_does_not_wait(make_pool: MakePool, default: float | None, timeout:
     assert pool.get(timeout=timeout) is lent
 
 
+def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> None:
+    """Who holds the lock lets go of it while waiting, as a signal handler may that came in its midst."""
+    pool = make_pool(max_size=1)
+    lent = pool.get()
+    with pool._lock, pool._lock:
+        spawn(pool.ret, lent)
+        assert pool.get(timeout=SECONDS) is lent
+        pool.ret(lent)
+    assert pool.get(timeout=0) is lent
+
+
 # order
 
 

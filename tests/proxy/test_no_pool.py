@@ -96,7 +96,7 @@ def test_shared_object_that_needs_itself() -> None:
         return proxy._get_obj()
 
     proxy: Any = ppp.Proxy(fun=fun, scope=Scope.SHARED)
-    with pytest.raises(ppp.ProxyException):
+    with pytest.raises(ppp.ProxyException, match="needed to make it"):
         proxy._get_obj()
     proxy._set_fun(lambda number: [number])
     assert proxy == [0]
