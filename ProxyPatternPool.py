@@ -136,6 +136,10 @@ _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 _NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there is an object
 _FAILED: Any = globals().get("_FAILED", object())  # instead of what a hook returns, if it raises
 
+_random = random.Random()  # the program's own numbers are not touched
+# the pool whose `_new` runs for a `get` or `_fill`, and the records made meanwhile; greenlets have their own
+_making: contextvars.ContextVar[tuple[Any, list[Any]] | None] = contextvars.ContextVar("making", default=None)
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class UseInfo:
@@ -152,21 +156,24 @@ class UseInfo:
     last_ret: float = 0.0
 
 
-@dataclasses.dataclass(eq=False, slots=True)
 class _Record(UseInfo):
     """The account of one object, from the reservation of its permit until it is destroyed."""
 
-    state: str = GONE
-    obj: Any = _NOTHING
-    key: int = 0  # id(obj): objects are known by identity, never by their own == or hash
-    number: int = -1  # given to fun
-    drains: int = 0  # how often the pool had been drained when fun was called
-    lending: int = 0  # the number of its current or last lending; no two of a pool have the same
-    expires: float = math.inf  # the end of its lifetime; -inf once it is drained
-    older: Any = None  # the neighbours among the idle ones
-    newer: Any = None
-    asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
-    warned: int = 0  # the last lending that a warning has named
+    __slots__ = tuple("asked drains expires key lending newer number obj older state warned".split())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = GONE
+        self.obj: Any = _NOTHING
+        self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
+        self.number = -1  # given to fun
+        self.drains = 0  # how often the pool had been drained when fun was called
+        self.lending = 0  # the number of its current or last lending
+        self.expires = math.inf  # the end of its lifetime; -inf once it is drained
+        self.older: Any = self  # the neighbours among the idle ones
+        self.newer: Any = self
+        self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
+        self.warned = 0  # the last lending that a warning has named
 
 
 class _Waiter:
@@ -477,7 +484,7 @@ class Pool(Generic[T]):
         *("_" + name for name in {*_HOOKS, *_COUNTS, *_DELAYS, *_REPORTED}),
         *"""_ahead _alive _all_back _attribute _check_after_idle _closing _debug _drains _fill_after _fun
         _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock _next_number
-        _parameters _size _spare_numbers _started_ts _strict _thread _waiters _wake""".split(),
+        _parameters _size _spare_numbers _started_ts _strict _waiters _wake""".split(),
     )
 
     def __init__(
@@ -610,12 +617,11 @@ class Pool(Generic[T]):
         """Begin without an object: when built, unpickled, or in the child of a fork."""
         self._lock: Any = _Lock()
         self._alive: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
-        self._idle = _Record(expires=-math.inf)  # root of a ring: `older` is the last used one
-        self._idle.older = self._idle.newer = self._idle
+        self._idle = _Record()  # the root of a ring, whose `older` is the last used one
+        self._idle.expires = -math.inf
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
         self._size = 0
-        self._thread = threading.local()  # `made`: the records of the `_new` that this thread is in
         self._spare_numbers: list[int] = []  # of creations that failed
         self._next_number = 0
         self._drains = 0
@@ -674,7 +680,8 @@ class Pool(Generic[T]):
                     newest.state = LENT
                     newest.uses += 1
                     newest.last_get = now
-                    newest.lending = lending = self._nuses = self._nuses + 1
+                    newest.lending = lending = newest.lending + 1
+                    self._nuses += 1
                     record = newest
             except BaseException:
                 if lock._is_owned():
@@ -877,7 +884,6 @@ class Pool(Generic[T]):
                 self._all_back.ring()  # for another who waits
             self._close_all(IDLE, LENT)
         except BaseException:
-            self._retire()
             self._close_all(IDLE, LENT)
             raise
         housekeeper, self._housekeeper = self._housekeeper, None
@@ -935,11 +941,7 @@ class Pool(Generic[T]):
 
     def __del__(self) -> None:
         if not getattr(self, "_shutdown", True):
-            try:
-                self._retire()
-            except BaseException:
-                self._retire()
-                raise
+            self._retire()
             if self._nuses > 0:
                 warnings.warn(f"{self._label} was abandoned without shutdown", ResourceWarning, stacklevel=2)
 
@@ -973,13 +975,13 @@ class Pool(Generic[T]):
 
     def _create(self) -> T:
         """Call `fun`, and register its object, which is not available yet."""
-        made: list[_Record] | None = getattr(self._thread, "made", None)
+        making = _making.get()
+        made = making[1] if making is not None and making[0] is self else []
         record = made[0] if made and made[0].state is RESERVED else _Record()
-        if made is not None:
-            made.append(record)
+        made.append(record)
         try:
             begin = self._now()
-            lifetime = self._max_lifetime * random.uniform(0.95, 1.0) or math.inf
+            lifetime = self._max_lifetime * _random.uniform(0.95, 1.0) or math.inf
             with self._lock:
                 if record.state is not RESERVED:
                     self._reserve(record)
@@ -1027,7 +1029,8 @@ class Pool(Generic[T]):
                 if record is not None and record.state is MADE:
                     record.state = FRESH
                     record.last_ret = now
-                    if getattr(self._thread, "made", None) is None:
+                    making = _making.get()
+                    if making is None or making[0] is not self:
                         self._put_back(record, now)
             return obj
         except BaseException:
@@ -1148,10 +1151,10 @@ class Pool(Generic[T]):
                     if not self._examine(record) and record.state is HELD:
                         record.state = REFUSED
                     self._return(record.obj)
-                    self._empty()
             except BaseException:
                 self._discard(record)
                 raise
+            self._empty()
 
     def _houseKeeping(self) -> None:
         """Do rounds until shutdown. The thread does so over a weak reference, unless this is overridden."""
@@ -1162,6 +1165,7 @@ class Pool(Generic[T]):
     def _obtain(self, timeout: float | None, begin: float) -> _Record:
         """Queue, then take, examine or make an object, and check it out."""
         limit = self._timeout if timeout is None else timeout
+        limit = None if limit is None else max(0.0, limit)
         deadline = math.inf if limit is None else begin + limit
         waiter = _Waiter()
         try:
@@ -1179,7 +1183,7 @@ class Pool(Generic[T]):
                 if record is not None:
                     if record.state is RESERVED and self._size <= self._limit:  # else the pool has shrunk
                         record = waiter.record = self._make(record, "object creation failed")
-                    if self._is_good(record) and self._lend(record):
+                    if self._lend(record):
                         return record
         except BaseException:
             with self._lock:
@@ -1228,11 +1232,12 @@ class Pool(Generic[T]):
         with self._lock:
             self._nwaits += waits
             self._wait_time += waited
-            if not served and waiter.record is not None:  # it came just now
-                served = waiter.signal.acquire()
-            if not served:
+            late = not served and waiter in self._waiters
+            if late:
                 self._waiters.remove(waiter)
-        if not served:
+            elif not served:  # its turn came just now
+                waiter.signal.acquire()
+        if late:
             raise self._timed_out(limit)
         if _process.ending and threading.current_thread() is not threading.main_thread():
             time.sleep(1.0)  # a daemon thread, whose error would only disturb the end
@@ -1245,8 +1250,8 @@ class Pool(Generic[T]):
 
     def _make(self, reserved: _Record, failure: str) -> _Record:
         """Run `_new` with a permit that is reserved; its object is our caller's."""
-        outer = getattr(self._thread, "made", None)
-        self._thread.made = made = [reserved]
+        made = [reserved]
+        outer = _making.set((self, made))
         try:
             record = self._find(self._new())
             now = self._now()
@@ -1264,29 +1269,29 @@ class Pool(Generic[T]):
                 log.error("%s: %s: %s", self._label, failure, exc, exc_info=True)
             raise
         finally:
-            self._thread.made = outer
-
-    def _is_good(self, record: _Record) -> bool:
-        """Whether an object may be lent, after a look at it where it has been idle for long."""
-        now, check = self._now(), self._check_after_idle
-        with self._lock:
-            expired = now >= record.expires
-            self._nexpired += expired and record.expires > -math.inf
-            look = record.state is HELD and check is not None and now - record.last_ret >= check
-            look = look and not expired and record.obj is not None
-            self._nchecks += look
-        return not expired and (not look or self._examine(record))
+            _making.reset(outer)
 
     def _lend(self, record: _Record) -> bool:
-        """Check out an object in our hands, unless the pool was shut down."""
+        """Check out an object in our hands, unless it is no good; whether it was."""
+        now, check = self._now(), self._check_after_idle
+        look = record.state is HELD and check is not None and now - record.last_ret >= check
+        if look and record.obj is not None and self._health is not None and now < record.expires:
+            with self._lock:
+                self._nchecks += 1
+            if not self._examine(record):
+                return False
         now = self._now()
         with self._lock:
-            if self._shutdown or record.state not in (HELD, FRESH) or now >= record.expires:
+            # what has just been made is lent once, however short its life
+            expired = now >= record.expires and (record.state is HELD or record.expires < 0)
+            self._nexpired += expired and record.expires > -math.inf
+            if expired or self._shutdown or record.state not in (HELD, FRESH):
                 return False
             record.state = LENT
             record.uses += 1
             record.last_get = now
-            record.lending = self._nuses = self._nuses + 1
+            record.lending += 1
+            self._nuses += 1
         return True
 
     # Check-in, examination, eviction, the end
@@ -1334,15 +1339,14 @@ class Pool(Generic[T]):
         """Ask the health hook about an object in our hands; one that raises says no."""
         with self._lock:
             self._nhealth += 1
-        verdict = self._run(self._health, "health check error", record.obj)
-        failed = verdict is _FAILED
-        good = not failed and bool(verdict)
+        health: Any = self._health
+        verdict = self._run(lambda obj: bool(health(obj)), "health check error", record.obj)
         with self._lock:
-            self._hc_errors += failed
-            self._bad_health += not failed and not good
-        if not failed and not good:
+            self._hc_errors += verdict is _FAILED
+            self._bad_health += verdict is False
+        if verdict is False:
             log.error("%s: bad health: %s", self._label, self._text(record.obj))
-        return good
+        return verdict is True
 
     def _check_holders(self, now: float) -> None:
         """Warn about what is held too long, and take it away after the kill delay."""
@@ -1358,6 +1362,8 @@ class Pool(Generic[T]):
                 mean,
                 doomed,
             )
+        if late:
+            self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
             if asked is not None and record.warned != lending and record.lending == lending:
@@ -1369,8 +1375,6 @@ class Pool(Generic[T]):
                     age,
                     *asked,
                 )
-        if late:
-            self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
 
     def _evict(self, condition: Callable[[_Record], bool], counter: str = "") -> None:
         """Take the objects that meet a condition out, the least recently used ones first."""
@@ -1408,7 +1412,15 @@ class Pool(Generic[T]):
             raise
 
     def _retire(self) -> None:
-        """Let nobody in, and close what is idle: waiters are woken, the housekeeper ends."""
+        """Let nobody in, and close what is idle; what is lent is closed when it is returned."""
+        try:
+            self._end()
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        """Let nobody in: wake the waiters, let the housekeeper end, close what is idle."""
         with self._lock:
             self._shutdown = self._strict = True
             self._min_size = 0
@@ -1448,20 +1460,17 @@ class Pool(Generic[T]):
     def _forget(self, record: _Record) -> None:
         """Free the permit of a reservation, or of an object that has been destroyed."""
         with self._lock:
-            obj = record.obj  # which is dropped without the lock
             if record.state is not GONE:
                 failed = record.state is MAKING
                 if record.key in self._closing:
                     del self._closing[record.key]
                 record.state = GONE
-                record.obj = _NOTHING
                 self._size -= 1
                 if failed:
                     self._spare_numbers.append(record.number)
             self._serve()
         if self._shutdown and self._size == 0:
             self._all_back.ring()
-        del obj
 
     def _forked(self) -> None:
         """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
@@ -1665,7 +1674,7 @@ _house_keeping = Pool._houseKeeping  # to tell whether a program has its own
 def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell) -> None:
     """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
     pool = ref()
-    due = time.monotonic() + (pool._delay if pool is not None else 0.0)
+    due = time.monotonic() + ((pool._delay or math.inf) if pool is not None else 0.0)
     while True:
         pool = None
         woken = wake.wait(due - time.monotonic())
@@ -1675,7 +1684,7 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell) -> None:
             return
         whole = not woken or time.monotonic() >= due  # returns may wake us without end
         if whole:
-            due = time.monotonic() + pool._delay
+            due = time.monotonic() + (pool._delay or math.inf)
         _do_round(pool, whole)
 
 
@@ -1684,7 +1693,7 @@ def _do_round(pool: Pool[Any], whole: bool) -> None:
     begin = pool._now()
     steps: list[Callable[[], object]] = [pool._fill]
     if whole:
-        checking = (pool._hk_rounds + 1) % pool._health_freq == 0
+        checking = (pool._hk_rounds + 1) % max(1, pool._health_freq) == 0
         steps = [pool._hkRound, *[pool._health_check] * checking, pool._empty, pool._fill]
     for step in steps:
         try:
@@ -1971,7 +1980,8 @@ class _ReclaimedLease(_Lease):
     __slots__ = ()
 
     def __del__(self) -> None:
-        if self.obj is not _NOTHING and os.getpid() == _process.pid:
+        # of a pool that has been retired, it stays its holder's
+        if self.obj is not _NOTHING and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
@@ -1993,8 +2003,11 @@ class _ProxyBlock(contextlib.ContextDecorator, Generic[T]):
         own = _dict_of(proxy)
         try:
             while True:
+                local = own["_local"]
                 self.obj = obj = _own(proxy, "_get_obj")(self.timeout)
-                self.place = place = _place_of(own["_local"])
+                self.place = place = _place_of(local)
+                if place.get("obj") is not obj:  # it has been set anew
+                    self.place = place = _place_of(own["_local"])
                 lease: _Lease | None = place.get("lease")
                 if lease is not None and (lease.obj is obj or _overrides(proxy, "_get_obj")):
                     self.lease = lease
@@ -2567,6 +2580,7 @@ def _begin_anew(proxy: Any) -> None:
     if own["_fun"] is not None:
         own["_local"] = _new_local(own["_scope"])
         own["_nobjs"] = state.next_number = 0
+        state.spare_numbers = []
         _refresh(proxy)
 
 
@@ -2575,8 +2589,9 @@ def _draw(proxy: Any, own: dict[str, Any], timeout: float | None) -> Any:
     state, pool, local = _state_of(proxy), own["_pool"], own["_local"]
     lease: _Lease | None = None
     former: _Lease | None = None
-    failure: AttributeError | None = None
+    failure: BaseException | None = None
     obj: Any = None
+    again = False
     try:
         if pool is None:
             obj = _make_current(own, state, local)
@@ -2606,16 +2621,21 @@ def _draw(proxy: Any, own: dict[str, Any], timeout: float | None) -> Any:
     except BaseException as exc:
         if lease is not None:
             lease.abandon(_place_of(local))
-        if isinstance(exc, ProxyUnset) or not isinstance(exc, AttributeError):
+        again = isinstance(exc, PoolException) and own["_pool"] is not pool  # it has been set anew
+        if not again and (own["_fun"] is None or not isinstance(exc, AttributeError)):
             raise
         failure = exc
+    if again:
+        return _draw(proxy, own, timeout)
     if failure is not None:  # it must not look as if the object had no such attribute
         text = f"{type(failure).__name__}: {failure}"
         raise ProxyException(f"cannot make the object of the proxy: {text}") from failure
     if type(obj) is not state.seen:
-        names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
-        state.seen = type(obj)
-        _reshape(proxy, names)
+        with state.lock:
+            if own["_local"] is local:
+                names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
+                state.seen = type(obj)
+                _reshape(proxy, names)
     return obj
 
 

@@ -105,3 +105,16 @@ def test_delay_and_frequency_count(make_pool: MakePool) -> None:
     without._delay = 0.001
     without.ret(without.get())
     assert (without._housekeeper, without.stats()["delay"]) == (None, 0.001)
+
+
+def test_odd_values(factory: Factory, make_pool: MakePool) -> None:
+    """A live delay or frequency of 0, a negative timeout and a removed hook do no harm."""
+    pool = make_pool(delay=0.01, health=Resource.check, check_after_idle=0.0, max_size=1)
+    pool._health_freq = 0
+    rounds = pool._hk_rounds
+    eventually(lambda: pool._hk_rounds >= rounds + 2)
+    pool._delay = 0
+    pool._timeout = -1
+    pool._health = None
+    assert pool.get() is factory.made[0]
+    assert pool._nhealth == pool._nborrows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Mapping, Set
 from typing import Any
@@ -86,3 +87,11 @@ def test_lock(make_pool: MakePool, spawn: Spawn) -> None:
         assert other.is_alive()
     other.result(SECONDS)
     assert pool._nuses == 2
+
+
+def test_use_is_a_small_dataclass(make_pool: MakePool) -> None:
+    """The use of an object is told by its three fields, whatever the object and however many there are."""
+    pool = make_pool(min_size=3)
+    use = next(iter(pool._uses.values()))
+    assert set(dataclasses.asdict(use)) == {"uses", "last_get", "last_ret"}
+    assert repr(use).count("=") == 3

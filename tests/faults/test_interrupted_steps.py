@@ -5,13 +5,14 @@ from __future__ import annotations
 import _thread
 import contextvars
 import gc
+import random
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import HOUR, Clock, Factory, MakePool, Resource, Spawn, at_rest, waiting
+from conftest import HOUR, Clock, Factory, MakePool, Resource, Spawn, at_rest, run_python, waiting
 
 import ProxyPatternPool as ppp
 
@@ -458,3 +459,210 @@ def test_object_put_into_a_context_by_hand() -> None:
 
     assert contextvars.Context().run(work) == "MINE NOW"
     assert not proxy._has_obj()
+
+
+# Other threads that come in between
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    """Do something in another thread, and wait until it is done."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+class Overtaken(RLock):  # type: ignore[misc]
+    """A pool's lock; as soon as it is let go of after a check-out, another thread does something, once."""
+
+    deed: Callable[[], object] | None = None
+
+    def release(self) -> None:
+        """Let go, then let the other thread go on."""
+        super().release()
+        deed, self.deed = self.deed, None
+        if deed is not None:
+            in_a_thread(deed)
+
+
+def test_shut_down_between_lending_and_giving(make_pool: MakePool, factory: Factory) -> None:
+    """A get that a shutdown overtakes as it ends returns the object that it was lent, which is closed."""
+    pool = make_pool(max_size=1)
+    lock = pool._lock = Overtaken()
+    lock.deed = pool.shutdown
+    assert pool.get() is factory.made[0]
+    assert factory.made[0].closings == 1
+
+
+def test_timed_out_as_the_pool_ends(make_pool: MakePool, spawn: Spawn) -> None:
+    """A waiter whose time is over as the pool is shut down gets an error of the pool."""
+    pool = make_pool(max_size=1)
+    pool.get()
+    main, now, over = threading.current_thread(), pool._now, threading.Event()
+    calls: list[float] = []
+
+    def count() -> float:
+        if threading.current_thread() is not main:
+            calls.append(now())
+            if len(calls) == 4:  # after the wait, before it takes the lock
+                over.set()
+        return now()
+
+    pool._now = count  # type: ignore[method-assign]
+    task = spawn(pool.get, timeout=0.3)
+    waiting(pool, 1)
+    with pool._lock:
+        assert over.wait(5)
+        pool.shutdown()
+    with pytest.raises(ppp.PoolException):
+        task.result()
+
+
+def test_set_anew_during_a_draw(factory: Factory) -> None:
+    """A block during whose draw the proxy is set anew ends the lease that it has drawn."""
+    proxy: Any = ppp.Proxy(fun=factory, max_size=2, closer=Resource.close)
+    former, other = proxy._pool, Factory()
+    get = former.get
+
+    def overtaken(timeout: float | None = None) -> Any:
+        resource = get(timeout)
+        in_a_thread(lambda: proxy.set_fun(other))
+        return resource
+
+    former.get = overtaken
+    with proxy._obj() as resource:
+        assert resource is factory.made[0]
+    assert (resource.closings, list(former._using)) == (1, [])
+    proxy._set_obj(None)
+
+
+def test_draw_from_a_pool_that_is_retired_just_then(factory: Factory) -> None:
+    """A draw whose pool is retired just then is done again with the new one."""
+    proxy: Any = ppp.Proxy(fun=factory, max_size=2, closer=Resource.close)
+    former, other = proxy._pool, Factory()
+    get = former.get
+
+    def overtaken(timeout: float | None = None) -> Any:
+        del former.get
+        in_a_thread(lambda: proxy.set_fun(other))
+        return get(timeout)
+
+    former.get = overtaken
+    assert proxy._get_obj() is other.made[0]
+    proxy._set_obj(None)
+
+
+def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory) -> None:
+    """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
+    proxy: Any = ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close)
+    held: list[Resource] = []
+    drawn, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        held.append(proxy._get_obj())
+        drawn.set()
+        go.wait(5)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert drawn.wait(5)
+    proxy.set_fun(Factory())
+    gc.collect()
+    assert held[0].alive
+    go.set()
+    thread.join()
+    proxy._set_obj(None)
+
+
+def test_two_classes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that draws objects of two classes at the same time has the special methods of both."""
+
+    class Sized:
+        def __len__(self) -> int:
+            return 1
+
+    class Called:
+        def __call__(self) -> int:
+            return 2
+
+    proxy: Any = ppp.Proxy(fun=lambda number: (Sized, Called)[number](), max_size=None)
+    names = vars(ppp)["_special_names"]
+    others: list[threading.Thread] = []
+
+    def overtaken(*args: Any) -> Any:
+        if not others:
+            others.append(threading.Thread(target=proxy._get_obj))
+            others[0].start()
+            others[0].join(0.3)  # it may have to wait for us
+        return names(*args)
+
+    monkeypatch.setattr(ppp, "_special_names", overtaken)
+    proxy._get_obj()
+    others[0].join(5)
+    assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
+
+
+def test_another_proxy_that_is_unset(factory: Factory) -> None:
+    """A `fun` that uses an unset proxy fails as such, not as if the object had no such attribute."""
+    settings: Any = ppp.Proxy()
+    for max_size in (0, None):
+        proxy: Any = ppp.Proxy(fun=lambda number: settings.url, max_size=max_size, min_size=0)
+        with pytest.raises(ppp.ProxyException) as raised:
+            hasattr(proxy, "execute")
+        assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
+
+
+def test_kill_before_words(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
+    """What is held too long is taken away before anybody is asked for words about it."""
+    killed: list[int] = []
+
+    def trace(_: object) -> str:
+        killed.append(pool._nkilled)
+        return "it"
+
+    pool: ppp.Pool[Resource] = make_pool(max_size=1, max_using_delay_kill=5.0, delay=HOUR, tracer=trace)
+    pool.get()
+    clock.advance(10.0)
+    killed.clear()
+    pool._hkRound()
+    assert killed
+    assert set(killed) == {1}
+    pool._empty()
+    at_rest(pool, factory)
+
+
+def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
+    """What has just been made is lent once, even if its opener took longer than its life."""
+    pool = make_pool(
+        max_size=1, min_size=0, max_lifetime=1.0, delay=HOUR, opener=lambda _: clock.advance(2.0)
+    )
+    assert pool.get(timeout=0) is factory.made[0]
+
+
+def test_numbers_of_the_program() -> None:
+    """The random part of a lifetime leaves the program's own random numbers alone."""
+    random.seed(1)
+    expected = random.random()
+    random.seed(1)
+    with ppp.Pool(str, 1, max_lifetime=HOUR, delay=HOUR):
+        assert random.random() == expected
+
+
+def test_greenlets_of_gevent_that_make_at_once() -> None:
+    """Two greenlets of one unpatched thread make objects at the same time."""
+    done = run_python(
+        """
+        import gevent, ProxyPatternPool as ppp
+
+        def fun(number):
+            gevent.sleep(0.02 if number == 0 else 0.04)
+            return [number]
+
+        db = ppp.Proxy(fun=fun, scope=ppp.Proxy.Scope.GEVENT, min_size=0, max_size=4)
+        greenlets = [gevent.spawn(lambda: list(db._get_obj())) for _ in range(2)]
+        gevent.joinall(greenlets)
+        print([greenlet.value for greenlet in greenlets])
+        db._set_obj(None)
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[[0], [1]]\n", "", 0)

@@ -159,15 +159,19 @@ def test_interrupted_constructor_leaves_nothing(factory: Factory) -> None:
 
 
 def test_interrupted_shutdown_closes_all(factory: Factory) -> None:
-    """A shutdown that has begun closes everything, at whichever point it is interrupted."""
+    """A shutdown that has begun closes everything, and ends the housekeeper, wherever it is interrupted."""
 
     def run(visit: Visit) -> None:
-        pool: ppp.Pool[Any] = ppp.Pool(factory, 3, 3, closer=Resource.close)
+        pool: ppp.Pool[Any] = ppp.Pool(factory, 3, 3, delay=HOUR, closer=Resource.close)
         pool.get()
+        thread = pool._housekeeper
+        assert thread is not None
         visit(pool.shutdown)
         if not pool._shutdown:
             pool.shutdown()
         assert factory.alive == []
+        thread.join(PATIENCE / 4)
+        assert not thread.is_alive()
         check_balance(pool, factory)
 
     each_point(run)
