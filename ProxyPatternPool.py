@@ -731,7 +731,7 @@ class Pool(Generic[T]):
             else:
                 try:
                     lock.acquire()
-                    lent = record.state is LENT and record.lending == lending
+                    lent = record.state is LENT
                     if lent:
                         record.last_ret = now
                         self._use_time += now - record.last_get
@@ -1796,12 +1796,6 @@ class _Local:
     """The current object of everybody."""
 
 
-class _Key:
-    """Stands for a context and those that are copied from it, or for the rest of a thread."""
-
-    __slots__ = ("__weakref__",)
-
-
 class _KeyedLocal:
     """The current object of each greenlet, or whatever else has a key.
 
@@ -1860,15 +1854,15 @@ class _ContextLocal(_KeyedLocal):
 
     def _show(self, place: dict[str, Any]) -> dict[str, Any]:
         """Let that be the place of the present context alone; its former one is returned."""
-        key = _Key()
+        key = _Local()  # stands for the context, and those that are copied from it
         self._places[key] = place
         former = self._variable.set(key).old_value
         context: Any = getattr(threading.current_thread(), "_context", None)
         if context is not None and context.get(self._variable) is key:
             # since Python 3.14, a `Thread` that somebody keeps when it has ended keeps its context
-            self._thread.end = end = _Key()
+            self._thread.end = end = _Local()
             weakref.finalize(end, self._places.pop, key, None).atexit = False
-        return self._places.get(former, {}) if isinstance(former, _Key) else {}
+        return self._places.get(former, {}) if isinstance(former, _Local) else {}
 
     def __release_local__(self) -> None:
         self._variable.set(None)
@@ -2467,6 +2461,9 @@ def _made_class(program: Any, names: frozenset[str]) -> Any:
     if names not in program._Proxy__made:
         bases = [base for base in program.__mro__ if base not in Proxy.__mro__]
         declared = {name for base in bases for name in (*vars(base), *_annotations(base))} - _MADE_BY_CLASS
+        values = [value for base in bases for value in vars(base).values()]
+        if any(isinstance(value, functools.cached_property) for value in values):
+            declared.add("__dict__")  # where these keep their values
         _own_names.update(declared)
         members: dict[str, Any] = {
             "__slots__": (),
@@ -2479,14 +2476,6 @@ def _made_class(program: Any, names: frozenset[str]) -> Any:
         }
         if "__hash__" not in names | declared:
             members["__hash__"] = None
-        for base in reversed(bases):
-            for name, value in list(vars(base).items()):
-                if isinstance(value, functools.cached_property):
-                    members[name] = _CachedProperty(value)
-                    if issubclass(base, Proxy):  # for its own subclasses
-                        setattr(base, name, members[name])
-                elif name in declared:
-                    members.pop(name, None)
         methods = {name: method for name, method in _FORWARDED.items() if name in names}
         if "__getattr__" in declared:
             methods["__getattr__"] = _forward_getattr
@@ -2494,21 +2483,6 @@ def _made_class(program: Any, names: frozenset[str]) -> Any:
         made = type(program)(program.__name__, (_Made, program, forwards), members)
         program._Proxy__made[names] = made
     return program._Proxy__made[names]
-
-
-class _CachedProperty:
-    """A `functools.cached_property` of a subclass, which keeps its value in the proxy, not in the object."""
-
-    def __init__(self, declared: functools.cached_property[Any]) -> None:
-        self.declared = declared
-        self.__doc__ = declared.__doc__
-
-    def __get__(self, proxy: Any, owner: type) -> Any:
-        if proxy is None:
-            return self
-        value = self.declared.func(proxy)
-        _dict_of(proxy)[str(self.declared.attrname)] = value  # where it is found from now on
-        return value
 
 
 def _overrides(proxy: Any, name: str) -> bool:

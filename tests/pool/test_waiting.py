@@ -54,6 +54,10 @@ def test_zero_does_not_wait(make_pool: MakePool, default: float | None, timeout:
     assert time.monotonic() - start < 2.0
     pool.ret(lent)
     assert pool.get(timeout=timeout) is lent
+    pool.invalidate(lent)
+    pool._timeout = timeout
+    assert pool.get() is not lent
+    none_left(pool, None)
 
 
 def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> None:
