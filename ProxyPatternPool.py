@@ -136,6 +136,7 @@ _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 _NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there is an object
 _FAILED: Any = globals().get("_FAILED", object())  # instead of what a hook returns, if it raises
 
+_is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interpreter", lambda: True)  # 3.13
 _random = random.Random()  # the program's own numbers are not touched
 # the pool whose `_new` runs for a `get` or `_fill`, and the records made meanwhile; greenlets have their own
 _making: contextvars.ContextVar[tuple[Any, list[Any]] | None] = contextvars.ContextVar("making", default=None)
@@ -389,8 +390,6 @@ def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any
 
 def _is_async(hook: Any) -> bool:
     """Whether a call of it only makes a coroutine."""
-    while isinstance(hook, functools.partial):
-        hook = hook.func
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
 
 
@@ -463,10 +462,10 @@ class Pool(Generic[T]):
     # - The lock guards states, containers and counters. It is not held while foreign code runs (fun, hooks,
     #   `str`, logging): decide under it, act after it.
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
-    #   end. CPython takes signals, injected exceptions and finalizers at those only, so that whoever comes in
+    #   end. CPython takes signals, injected exceptions and finalizers at those only, so that what comes in
     #   between finds the pool consistent. A decision that took a call is checked again in the step.
-    # - Nobody waits while something is free: whoever frees something serves the queue in the same step or
-    #   directly after it, in order of arrival.
+    # - Nobody waits while something is free: a thread that frees something serves the queue in the same step
+    #   or directly after it, in order of arrival.
     # - A thread which is interrupted with a record in its hands discards it. Check-out, check-in, making and
     #   destroying have one handler for that each.
     # - A lending is known by its record and number, so that nothing ends a later one.
@@ -659,7 +658,7 @@ class Pool(Generic[T]):
             Exception: What `fun` raised.
         """
         if timeout is not None:
-            timeout = max(0.0, _number("timeout", timeout, -math.inf))
+            timeout = _number("timeout", timeout, -math.inf)
         now = self._now()
         lock = self._lock
         record: _Record | None = None
@@ -881,7 +880,7 @@ class Pool(Generic[T]):
             self._retire()
             if grace > 0 and self._size > 0:
                 self._all_back.wait(grace)
-                self._all_back.ring()  # for another who waits
+                self._all_back.ring()  # for another shutdown that waits
             self._close_all(IDLE, LENT)
         except BaseException:
             self._close_all(IDLE, LENT)
@@ -1069,7 +1068,7 @@ class Pool(Generic[T]):
                 self._doom(record, record.state, record.lending)
 
     def _destroy(self, obj: T) -> None:
-        """Call the closer of an object that was taken out, and forget it. Whoever calls this counts it."""
+        """Call the closer of an object that was taken out, and forget it. The caller counts it."""
         record = self._closing.get(id(obj))
         self._run(self._closer, "exception in closer", obj, record)
         if self._debug:
@@ -1222,7 +1221,7 @@ class Pool(Generic[T]):
         left = -1 if limit is None else max(0.0, min(deadline - begin, threading.TIMEOUT_MAX))
         waits = waiter.record is None and left != 0
         # a signal handler may have come while its thread held the lock
-        held = self._lock._release_save() if self._lock._is_owned() else None
+        held = self._lock._release_save() if left != 0 and self._lock._is_owned() else None
         try:
             served = waiter.signal.acquire(True, left)
         finally:
@@ -1501,10 +1500,12 @@ class Pool(Generic[T]):
             if self._housekeeper is not None:
                 return
             self._housekeeper = thread
-        begun: list[int] = []  # filled by C: no interruption leaves open whether the thread has begun
+        begun: list[Any] = []  # filled by C: no interruption leaves open whether the thread has begun
         try:
             # by a thread that takes no signals: an interrupted start may leave a lock of `threading` held
-            begun.extend(map(_thread.start_new_thread, (thread.start,), ((),)))
+            # (a subinterpreter has no signals, and must have no thread that it cannot wait for)
+            by = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
+            begun.extend(map(by, (thread.start,), ((),)))
             started.wait(10.0)
             log.info("%s: housekeeper %s running every %s seconds", self._label, thread.name, self._delay)
         except BaseException as exc:
@@ -1750,9 +1751,8 @@ def _at_exit() -> None:
         except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
             log.debug("%s: interrupted at exit: %r", pool._label, exc)
     # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
-    main: bool = getattr(_thread, "_is_main_interpreter", lambda: True)()
     for thread in threads:
-        thread.join(0.5 if main else None)
+        thread.join(0.5 if _is_main_interpreter() else None)
     if _process.parents:
         # even to deallocate what is the parent's, as the interpreter does last, may use it
         import ctypes
@@ -1898,7 +1898,7 @@ def _cooperative_lock() -> Any:
 
 
 class _Lease:
-    """One lending of an object to a proxy, ended once, whoever asks for it and wherever.
+    """One lending of an object to a proxy, ended once, by any thread and at any place.
 
     It does not know the place where it is current, so that dropping that place drops it.
     """
@@ -2111,7 +2111,7 @@ class Proxy(_Handle, Generic[T]):
         set_name: The prefix of the methods `set`, `set_obj` and `set_fun`, if the object has its own `set`;
             `None` or an empty text: none.
         scope: Who shares an object. `AUTO`: `SHARED` with an object, `THREAD` with a function.
-            `SHARED` with a function: one object for the process, made by whoever comes first, no pool.
+            `SHARED` with a function: one object for the process, made at its first use, no pool.
         log_level: Given to `log.setLevel`.
         max_size: Most objects in the pool behind `fun`; 0: no limit; `None`: no pool, an object is made for
             each thread and kept by it.

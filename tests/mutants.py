@@ -244,7 +244,7 @@ MUTANTS: list[Mutant] = [
            "late = not served and waiter in self._waiters", "late = not served",
            "faults/test_interleavings.py::test_turn_that_comes_as_the_time_is_over"),
     Mutant("Pool._wait", "a signal handler waits without the lock of its thread",
-           "self._lock._release_save() if self._lock._is_owned() else None", "None",
+           "self._lock._release_save() if left != 0 and self._lock._is_owned() else None", "None",
            "pool/test_waiting.py::test_waiting_with_the_lock_in_hand"),
     Mutant("Pool._wait", "a daemon thread says nothing at exit",
            "if _process.ending and threading.current_thread() is not threading.main_thread()", "if False",
