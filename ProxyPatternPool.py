@@ -698,7 +698,7 @@ class Pool(Generic[T]):
                 self._run(self._getter, "exception in getter", record.obj)
                 if record.lending == lending and record.state is LENT:
                     break
-                record = self._obtain(timeout, now)  # the getter has ended the lending: the next one
+                record = self._obtain(timeout, now, again=True)  # the getter has ended the lending
                 lending = record.lending
             obj: T = record.obj
             return obj
@@ -1161,7 +1161,7 @@ class Pool(Generic[T]):
 
     # Check-out, where no object is idle or the idle one needs a look
 
-    def _obtain(self, timeout: float | None, begin: float) -> _Record:
+    def _obtain(self, timeout: float | None, begin: float, again: bool = False) -> _Record:
         """Queue, then take, examine or make an object, and check it out."""
         limit = self._timeout if timeout is None else timeout
         limit = None if limit is None else max(0.0, limit)
@@ -1169,8 +1169,9 @@ class Pool(Generic[T]):
         waiter = _Waiter()
         try:
             while True:
-                if limit and self._now() >= deadline:  # getters or examinations took all the time
+                if again and limit and self._now() >= deadline:  # getters or examinations took all the time
                     raise self._timed_out(limit)
+                again = True
                 refused = waiter.record
                 self._queue(waiter)
                 if refused is not None:

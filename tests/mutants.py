@@ -238,7 +238,7 @@ MUTANTS: list[Mutant] = [
            "0 < self._max_waiting <= waiting", "False",
            "pool/test_waiting.py::test_max_waiting"),
     Mutant("Pool._obtain", "examinations keep to the timeout",
-           "if limit and self._now() >= deadline", "if False",
+           "if again and limit and self._now() >= deadline", "if False",
            "pool/test_waiting.py::test_examinations_keep_to_the_timeout"),
     Mutant("Pool._wait", "what comes as the time is over is taken",
            "late = not served and waiter in self._waiters", "late = not served",

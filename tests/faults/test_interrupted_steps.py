@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import HOUR, Clock, Factory, MakePool, Resource, Spawn, at_rest, run_python, waiting
+from conftest import HOUR, Clock, Factory, MakePool, Resource, Spawn, Task, at_rest, run_python, waiting
 
 import ProxyPatternPool as ppp
 
@@ -127,27 +127,32 @@ def test_interrupted_between_making_and_account(make_pool: MakePool, factory: Fa
     at_rest(pool, factory)
 
 
-def test_served_when_the_time_was_over(make_pool: MakePool, spawn: Spawn) -> None:
-    """A waiter whose object came after its time, but before it could leave the queue, gets it."""
-    pool = make_pool(max_size=1)
-    resource = pool.get()
+def late_waiter(pool: ppp.Pool[Any], spawn: Spawn, deed: Callable[[], object]) -> Task:
+    """Let a thread wait until its time is over; before it can take the lock to leave, do something."""
     main, now, over = threading.current_thread(), pool._now, threading.Event()
     calls: list[float] = []
 
-    def count() -> float:
+    def watch() -> float:
         if threading.current_thread() is not main:
             calls.append(now())
-            if len(calls) == 4:  # after the wait, before it takes the lock
+            if calls[-1] - calls[0] > 0.25:
                 over.set()
         return now()
 
-    pool._now = count  # type: ignore[method-assign]
+    pool._now = watch  # type: ignore[method-assign]
     task = spawn(pool.get, timeout=0.3)
     waiting(pool, 1)
     with pool._lock:
         assert over.wait(5)
-        pool.ret(resource)
-    assert task.result() is resource
+        deed()
+    return task
+
+
+def test_served_when_the_time_was_over(make_pool: MakePool, spawn: Spawn) -> None:
+    """A waiter whose object came after its time, but before it could leave the queue, gets it."""
+    pool = make_pool(max_size=1)
+    resource = pool.get()
+    assert late_waiter(pool, spawn, lambda: pool.ret(resource)).result() is resource
     pool.ret(resource)
 
 
@@ -498,22 +503,7 @@ def test_timed_out_as_the_pool_ends(make_pool: MakePool, spawn: Spawn) -> None:
     """A waiter whose time is over as the pool is shut down gets an error of the pool."""
     pool = make_pool(max_size=1)
     pool.get()
-    main, now, over = threading.current_thread(), pool._now, threading.Event()
-    calls: list[float] = []
-
-    def count() -> float:
-        if threading.current_thread() is not main:
-            calls.append(now())
-            if len(calls) == 4:  # after the wait, before it takes the lock
-                over.set()
-        return now()
-
-    pool._now = count  # type: ignore[method-assign]
-    task = spawn(pool.get, timeout=0.3)
-    waiting(pool, 1)
-    with pool._lock:
-        assert over.wait(5)
-        pool.shutdown()
+    task = late_waiter(pool, spawn, pool.shutdown)
     with pytest.raises(ppp.PoolException):
         task.result()
 

@@ -259,3 +259,11 @@ def test_limit_counts_those_being_closed(
     closing.result()
     assert waiter.result() is factory.made[1]
     assert factory.most_alive == 1
+
+
+def test_shortest_timeout(make_pool: MakePool, factory: Factory) -> None:
+    """A timeout that is over at once is none where nothing has to be waited for."""
+    pool = make_pool(max_size=1, min_size=0)
+    assert pool.get(timeout=1e-12) is factory.made[0]
+    with pytest.raises(ppp.TimeOut):
+        pool.get(timeout=1e-12)
