@@ -2893,7 +2893,7 @@ def _unwrapped(obj: Any) -> Any:
 
 def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
     obj = _unwrapped(obj)
-    return (obj,) if isinstance(obj, type) else _special(obj, "__mro_entries__")(bases)
+    return (obj,) if issubclass(type(obj), type) else _special(obj, "__mro_entries__")(bases)
 
 
 # Those that every object has
@@ -2974,7 +2974,7 @@ def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
     names = {name for name in _ALL_NAMES if found.get(name) is not None}
     # of an operation whose left operand it is, Python asks nothing of it where it is the right one
     names |= {f"__r{name[2:]}" for name in names if f"__r{name[2:]}" in _FORWARDED}
-    if isinstance(obj, type):
+    if issubclass(type(obj), type):
         names |= {"__mro_entries__", "__prepare__"}
         if hasattr(obj, "__class_getitem__"):
             names.add("__getitem__")
