@@ -305,4 +305,4 @@ def test_storm(kind: str) -> None:
         ppp.log.removeFilter(storm.note)
     print(f"\n{dict(storm.done)}, {len(storm.made)} made, at most {storm.most_alive} alive")
     assert storm.kills or storm.warned <= storm.done["foreign"]  # nobody was accused falsely
-    assert min(storm.done["get and ret"], storm.done["faults"], storm.done["interruptions"]) > 10
+    assert min(storm.done["get and ret"], storm.done["faults"], storm.done["interruptions"]) > 2
