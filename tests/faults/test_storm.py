@@ -298,11 +298,14 @@ def test_storm(kind: str) -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        pool = blow(storm, SECONDS * share)
-        check_nothing_lost(storm, pool)
+        for _ in range(10):  # on a loaded machine, little happens in one
+            check_nothing_lost(storm, blow(storm, SECONDS * share))
+            enough = min(storm.done["get and ret"], storm.done["faults"], storm.done["interruptions"]) > 10
+            if enough:
+                break
     finally:
         sys.setswitchinterval(interval)
         ppp.log.removeFilter(storm.note)
     print(f"\n{dict(storm.done)}, {len(storm.made)} made, at most {storm.most_alive} alive")
     assert storm.kills or storm.warned <= storm.done["foreign"]  # nobody was accused falsely
-    assert min(storm.done["get and ret"], storm.done["faults"], storm.done["interruptions"]) > 2
+    assert enough, storm.done
