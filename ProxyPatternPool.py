@@ -45,7 +45,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeVar  # which every type checker knows
+    from typing_extensions import Self, TypeVar  # which every type checker knows
 
     T = TypeVar("T", default=Any)
     _ANY: Any = object()
@@ -53,8 +53,6 @@ else:
     from typing import TypeVar
 
     T = TypeVar("T")
-
-P = TypeVar("P", bound="Pool[Any]")
 
 __all__ = [
     "FunHook",
@@ -112,13 +110,12 @@ class ProxyUnset(ProxyException, AttributeError):
 
 # The states of a record. Single words: they are the same objects after importlib.reload.
 GONE = "gone"  # without a permit: not begun, or no more
-RESERVED = "reserved"  # a permit without an object
-MAKING = "making"  # fun is being called
+RESERVED = "reserved"  # a permit, and no object yet
 MADE = "made"  # registered, not yet available
 FRESH = "fresh"  # available, but to the thread that makes it alone
 IDLE = "idle"  # available
 HELD = "held"  # handed over to a waiter who has yet to look at it, or under examination
-REFUSED = "refused"  # by health
+REFUSED = "refused"  # no longer good: by health, by a failed reset, or because its holder says so
 LENT = "lent"  # checked out
 RETURNING = "returning"  # while the hooks of the return run
 DOOMED = "doomed"  # to be destroyed
@@ -127,9 +124,8 @@ CLOSED = "closed"  # the closer has been called
 
 _AVAILABLE = (FRESH, IDLE)
 _USING = (HELD, REFUSED, LENT, RETURNING)
-_ALIVE = (MADE, *_AVAILABLE, *_USING)
-_IN_HAND = (MADE, FRESH, HELD, REFUSED)  # of one thread, which discards it if it is interrupted
-_BY_LENDING = (LENT, RETURNING)  # likewise, but only in its own lending
+_IN_HAND = (MADE, FRESH, *_USING)  # of one thread, which discards it if it is interrupted
+_ALIVE = (IDLE, *_IN_HAND)
 
 _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 # kept when the module is reloaded, as is `_process` further below
@@ -169,7 +165,7 @@ class _Record(UseInfo):
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = -1  # given to fun
         self.drains = 0  # how often the pool had been drained when fun was called
-        self.lending = 0  # the number of its current or last lending
+        self.lending = 0  # how often it was taken from the idle ones: by this, nothing ends a later lending
         self.expires = math.inf  # the end of its lifetime; -inf once it is drained
         self.older: Any = self  # the neighbours among the idle ones
         self.newer: Any = self
@@ -177,16 +173,21 @@ class _Record(UseInfo):
         self.warned = 0  # the last lending that a warning has named
 
 
-class _Waiter:
-    """A thread in the queue, and the record that it is served: an object, or a permit to make one."""
-
-    __slots__ = ("blank", "record", "signal")
+class _Numbers:
+    """Creation numbers: 0, 1, 2… over successful creations; the number of one that failed is used again."""
 
     def __init__(self) -> None:
-        self.blank = _Record()
-        self.record: _Record | None = None
-        self.signal = threading.Lock()
-        self.signal.acquire()
+        self._next = 0
+        self._spare: list[int] = []
+
+    def take(self) -> int:
+        if self._spare:
+            return self._spare.pop()
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, number: int) -> None:
+        self._spare.append(number)
 
 
 if sys.version_info >= (3, 14):
@@ -217,21 +218,30 @@ class _Bell:
     """Wakes one thread that waits for it; unlike `Event`, it cannot be interrupted with its lock held."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
+        self.lock = threading.Lock()
+        self.lock.acquire()
 
     def ring(self) -> None:
         with contextlib.suppress(RuntimeError):  # it rings already
-            self._lock.release()
+            self.lock.release()
 
     def wait(self, seconds: float) -> bool:
-        return self._lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+        return self.lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+
+
+class _Waiter(_Bell):
+    """A thread in the queue, and the record that it is served: an object, or a permit to make one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.record: _Record | None = None
+        self.permit = _Record()
 
 
 class _Objects(Set[Any]):
     """A set of objects by identity, whatever their own == and hash: of a pool in some states, or fixed."""
 
-    def __init__(self, objects: Iterable[Any] = (), pool: Pool[Any] | None = None) -> None:
+    def __init__(self, objects: Iterable[Any] = (), pool: Any = None) -> None:
         self._objects = tuple(objects)  # the states, if there is a pool
         self._pool = pool
 
@@ -266,12 +276,10 @@ class _Todel(_Objects):
 
     def add(self, obj: Any) -> None:
         """Take an object out of the account, as `_out` does."""
-        assert self._pool is not None
         self._pool._out(obj)
 
     def discard(self, obj: Any) -> None:
         """Forget an object that was taken out, without destroying it."""
-        assert self._pool is not None
         record = self._pool._closing.get(id(obj))
         if record is not None and record.state is DOOMED:
             self._pool._forget(record)
@@ -301,7 +309,7 @@ class _Permits:
 
     @property
     def _initial_value(self) -> int:
-        return int(self._pool._limit)
+        return int(self._pool._max_size)
 
     @property
     def _value(self) -> int:
@@ -311,7 +319,7 @@ class _Permits:
 class _Block(contextlib.ContextDecorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
-    __slots__ = ("foreign", "lending", "pool", "record", "timeout")
+    __slots__ = ("lending", "obj", "pool", "record", "timeout")
 
     def __init__(self, pool: Pool[T], timeout: float | None) -> None:
         self.record: _Record | None = None  # as long as its end has to be seen to
@@ -325,42 +333,36 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
         pool = self.pool
         obj: Any = _NOTHING
         try:
-            obj = pool.get(self.timeout)
+            self.obj = obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive[id(obj)]
                 self.lending = record.lending
             except KeyError:  # of a get of the program's own
-                self.foreign = obj
+                pass
             result: T = obj
             return result
         except BaseException:
             self.record = None
-            found = pool._find(obj)
-            pool._discard(found, found.lending if found is not None else 0)
+            pool._discard(pool._find(obj))
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         pool, record = self.pool, self.record
         try:
-            if record is None:
-                pool.ret(self.foreign)
             # else it has ended already, by `ret`, `invalidate` or the kill delay
-            elif record.lending == self.lending and record.state is LENT:
+            if record is None or (record.lending == self.lending and record.state is LENT):
                 if exc is None or not pool._breaks(exc):
-                    pool.ret(record.obj)
+                    pool.ret(self.obj)
                 else:
-                    pool.invalidate(record.obj)
+                    pool.invalidate(self.obj)
             self.record = None
         except BaseException:
             self.__del__()
             raise
 
     def __del__(self) -> None:
-        try:
-            record = self.record
-        except AttributeError:  # __init__ was interrupted
-            return
-        # __exit__ was interrupted, and not in the process that this one was forked from
+        # `__init__` was interrupted, or `__exit__`, and not in the process that this one was forked from
+        record: _Record | None = getattr(self, "record", None)
         if record is not None and os.getpid() == _process.pid:
             self.record = None
             self.pool._discard(record, self.lending)
@@ -372,6 +374,17 @@ def _caller() -> tuple[str, str, int]:
     while frame.f_globals.get("__name__") in (__name__, "contextlib") and frame.f_back is not None:
         frame = frame.f_back
     return threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
+
+
+_HOOKS = "opener getter retter closer health stats tracer reset".split()
+# the numbers among the parameters; of whole ones the default, which `None` stands for, and the least value
+_COUNTS = {"min_size": (1, 0), "max_use": (0, 0), "max_waiting": (0, 0), "health_freq": (1, 1)}
+_DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
+# what stats() shows of a pool's attributes as they are
+_REPORTED = """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
+    max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
+    nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts
+    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()
 
 
 def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any:
@@ -388,20 +401,38 @@ def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any
     raise PoolException(f"{name} must be {what} of at least {least}, not {value!r}")
 
 
-def _is_async(hook: Any) -> bool:
-    """Whether a call of it only makes a coroutine."""
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a pool, with the default where `None` was given.
 
-
-_HOOKS = "opener getter retter closer health stats tracer reset".split()
-# the numbers among the parameters; of whole ones the default, which `None` stands for, and the least value
-_COUNTS = {"min_size": (1, 0), "max_use": (0, 0), "max_waiting": (0, 0), "health_freq": (1, 1)}
-_DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
-# what stats() shows of a pool's attributes as they are
-_REPORTED = """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
-    max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
-    nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts
-    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()
+    Raises:
+        PoolException: One of them makes no sense.
+    """
+    p = dict(given)
+    for name in ("fun", *_HOOKS):
+        hook = p[name]
+        if not callable(hook) and (name == "fun" or hook is not None):
+            raise PoolException(f"{name} must be callable, not {hook!r}")
+        if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+            raise PoolException(f"{name} must not be a coroutine function: {hook!r}")
+    for name, (default, least) in _COUNTS.items():
+        p[name] = default if p[name] is None else _number(name, p[name], least, whole=True)
+    for name in _DELAYS:
+        p[name] = 0.0 if p[name] is None else _number(name, p[name])
+    for name in ("timeout", "check_after_idle", "max_size"):
+        p[name] = None if p[name] is None else _number(name, p[name], whole=name == "max_size")
+    if p["check_after_idle"] is not None and p["health"] is None:
+        raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
+    if p["name"] is not None and not isinstance(p["name"], str):
+        raise PoolException(f"name must be a text, not {p['name']!r}")
+    what = "invalidate_on must be exception classes"
+    try:
+        issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
+        what = "log_level must be a level"
+        if p["log_level"] is not None:
+            log.setLevel(p["log_level"])
+    except (TypeError, ValueError) as exc:
+        raise PoolException(f"{what}, not {p[what.split()[0]]!r}") from exc
+    return p
 
 
 class Pool(Generic[T]):
@@ -482,9 +513,15 @@ class Pool(Generic[T]):
         "__weakref__",
         *("_" + name for name in {*_HOOKS, *_COUNTS, *_DELAYS, *_REPORTED}),
         *"""_ahead _alive _all_back _attribute _check_after_idle _closing _debug _drains _fill_after _fun
-        _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock _next_number
-        _parameters _size _spare_numbers _started_ts _strict _waiters _wake""".split(),
+        _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock _numbers
+        _parameters _size _started_ts _waiters _wake""".split(),
     )
+
+    if TYPE_CHECKING:  # what is taken over from the parameters
+        _fun = _opener = _getter = _retter = _closer = _health = _stats = _tracer = _reset = _ANY
+        _name = _max_size = _timeout = _check_after_idle = _invalidate_on = _ANY
+        _min_size = _max_use = _max_waiting = _health_freq = 0
+        _max_avail_delay = _max_using_delay = _max_using_delay_kill = _delay = _max_lifetime = 0.0
 
     def __init__(
         self,
@@ -516,6 +553,7 @@ class Pool(Generic[T]):
     ) -> None:
         parameters = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self._shutdown = True  # until all is well
+        self._key = os.urandom(16).hex()  # under which it arrives once in each process
         self._configure(parameters)
         self._begin()
         try:
@@ -527,74 +565,27 @@ class Pool(Generic[T]):
             raise
 
     def _configure(self, given: dict[str, Any]) -> None:
-        """Check the parameters, then take them over."""
-        p = dict(given)
-        for name in ("fun", *_HOOKS):
-            if not callable(p[name]) and (name == "fun" or p[name] is not None):
-                raise PoolException(f"{name} must be callable, not {p[name]!r}")
-            if _is_async(p[name]):
-                raise PoolException(f"{name} must not be a coroutine function: {p[name]!r}")
-        for name, (default, least) in _COUNTS.items():
-            p[name] = default if p[name] is None else _number(name, p[name], least, whole=True)
-        for name in _DELAYS:
-            p[name] = 0.0 if p[name] is None else _number(name, p[name])
-        for name in ("timeout", "check_after_idle", "max_size"):
-            p[name] = None if p[name] is None else _number(name, p[name], whole=name == "max_size")
-        if p["check_after_idle"] is not None and p["health"] is None:
-            raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
-        if p["name"] is not None and not isinstance(p["name"], str):
-            raise PoolException(f"name must be a text, not {p['name']!r}")
-        what = "invalidate_on must be exception classes"
-        try:
-            issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
-            what = "log_level must be a level"
-            if p["log_level"] is not None:
-                log.setLevel(p["log_level"])
-        except (TypeError, ValueError) as exc:
-            raise PoolException(f"{what}, not {p[what.split()[0]]!r}") from exc
-
+        """Take the parameters over."""
+        parameters = _checked(given)
         self._parameters = given  # with these it travels
-        self._key = os.urandom(16).hex()  # under which it arrives once in each process
         self._inherited: set[int] = set()  # identities of objects of the processes that this one forked from
         with _process.lock:
             self._id = Pool._created = Pool._created + 1
-        self._name: str = p["name"] or f"pool-{self._id}"
+        for name in ("fun", "name", "max_size", "timeout", "check_after_idle", "invalidate_on"):
+            setattr(self, "_" + name, parameters[name])
+        for name in (*_HOOKS, *_COUNTS, *_DELAYS):
+            setattr(self, "_" + name, parameters[name])
+        self._name = self._name or f"pool-{self._id}"
         self._label = f"pool {self._name!r}"
         self._debug = log.isEnabledFor(logging.DEBUG)
-        self._fun: Callable[[int], T] = p["fun"]
-        self._opener: Callable[[T], object] | None = p["opener"]
-        self._getter: Callable[[T], object] | None = p["getter"]
-        self._retter: Callable[[T], object] | None = p["retter"]
-        self._reset: Callable[[T], object] | None = p["reset"]
-        self._closer: Callable[[T], object] | None = p["closer"]
-        self._health: Callable[[T], bool] | None = p["health"]
-        self._stats: Callable[[T], dict[str, Any]] | None = p["stats"]
-        self._tracer: Callable[[T], str] | None = p["tracer"]
-        self._invalidate_on: Any = p["invalidate_on"]
-        self._max_size: int | None = p["max_size"]
         self._limit: float = self._max_size or math.inf
-        self._min_size: int = p["min_size"]
         self._cut_min_size()
-        self._timeout: float | None = p["timeout"]
-        self._max_use: int = p["max_use"]
-        self._max_waiting: int = p["max_waiting"]
-        self._health_freq: int = p["health_freq"]
-        self._max_lifetime: float = p["max_lifetime"]
-        self._check_after_idle: float | None = p["check_after_idle"]
-        self._max_avail_delay: float = p["max_avail_delay"]
-        self._max_using_delay_kill: float = p["max_using_delay_kill"]
-        self._max_using_delay_warn: float = p["max_using_delay"] or self._max_using_delay_kill
-        warn, kill = self._max_using_delay_warn, self._max_using_delay_kill
-        if 0 < kill < warn:
-            log.warning(
-                "%s: inconsistent max_using_delay_warn > max_using_delay_kill: %s > %s",
-                self._label,
-                warn,
-                kill,
-            )
-        delays = [d for d in (self._max_avail_delay, warn) if d > 0]
-        self._delay: float = p["delay"]
+        self._max_using_delay_warn = warn = self._max_using_delay or self._max_using_delay_kill
+        if 0 < self._max_using_delay_kill < warn:
+            facts = f"{warn} > {self._max_using_delay_kill}"
+            self._tell(log.warning, "inconsistent max_using_delay_warn > max_using_delay_kill: %s", facts)
         if self._delay == 0:
+            delays = [delay for delay in (self._max_avail_delay, warn) if delay > 0]
             self._delay = min(delays) / 2 if delays else 60.0 if self._health is not None else 0.0
             if self._max_lifetime > 0:
                 self._delay = min(self._delay or math.inf, self._max_lifetime / 2)
@@ -602,14 +593,11 @@ class Pool(Generic[T]):
         workaround = os.environ.get("PPP_WERKZEUG_WORKAROUND")
         self._ahead = not workaround or os.environ.get("WERKZEUG_RUN_MAIN") == "true"
         if not self._ahead:
-            log.warning(
-                "%s: skipping housekeeper thread creation under werkzeug empty start: no object ahead",
-                self._label,
-            )
+            self._tell(log.warning, "skipping housekeeper thread creation under werkzeug empty start")
 
     def _cut_min_size(self) -> None:
         if self._min_size > self._limit:
-            log.warning("%s: min_size %d cut to max_size %d", self._label, self._min_size, self._limit)
+            self._tell(log.warning, "min_size %d cut to max_size %d", self._min_size, self._limit)
             self._min_size = int(self._limit)
 
     def _begin(self) -> None:
@@ -621,8 +609,7 @@ class Pool(Generic[T]):
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
         self._size = 0
-        self._spare_numbers: list[int] = []  # of creations that failed
-        self._next_number = 0
+        self._numbers = _Numbers()
         self._drains = 0
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
         self._housekeeper: threading.Thread | None = None
@@ -636,7 +623,6 @@ class Pool(Generic[T]):
         self._hc_rounds = self._hc_errors = self._hk_rounds = self._hk_errors = 0
         self._nwaits = self._ntimeouts = self._nchecks = 0
         self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
-        self._strict = False  # whether returns have to look at the limit: resized, or shut down
         self._shutdown = False
         _process.pools[id(self)] = self
 
@@ -687,24 +673,14 @@ class Pool(Generic[T]):
                     lock.release()
                 raise
             lock.release()
-            if record is None:
-                record = self._obtain(timeout, now)
-                lending = record.lending
-            while self._getter is not None or self._max_using_delay_warn > 0 or self._debug:
-                if self._max_using_delay_warn > 0:
-                    record.asked = _caller()
-                if self._debug:
-                    log.debug("%s: get %s", self._label, self._text(record.obj))
-                self._run(self._getter, "exception in getter", record.obj)
-                if record.lending == lending and record.state is LENT:
-                    break
-                record = self._obtain(timeout, now, again=True)  # the getter has ended the lending
+            announced = self._getter is not None or self._max_using_delay_warn > 0 or self._debug
+            while record is None or (announced and not self._announce(record, lending)):
+                record = self._obtain(timeout, now, again=record is not None)
                 lending = record.lending
             obj: T = record.obj
             return obj
         except BaseException:
-            if record is not None:
-                self._discard(record, lending)
+            self._discard(record, lending)
             raise
 
     def ret(self, obj: T) -> None:
@@ -715,7 +691,7 @@ class Pool(Generic[T]):
         """
         lock = self._lock
         record: _Record | None = None
-        lending = 0
+        lending: int | None = None
         try:
             now = self._now()
             try:
@@ -726,7 +702,7 @@ class Pool(Generic[T]):
             if record is None:
                 lent = False
             elif self._retter is not None or self._reset is not None:
-                lent = self._run_retter(record, lending)
+                lent = self._check_in(record, lending)
             else:
                 try:
                     lock.acquire()
@@ -735,7 +711,12 @@ class Pool(Generic[T]):
                         record.last_ret = now
                         self._use_time += now - record.last_get
                         # decides between the waiters or a limit of its life, and the idle ones
-                        if self._waiters or self._max_use or self._strict or now >= record.expires:
+                        if (
+                            self._waiters
+                            or self._max_use
+                            or self._size > self._limit
+                            or now >= record.expires
+                        ):
                             self._put_back(record, now)
                         else:
                             record.state = IDLE
@@ -752,10 +733,7 @@ class Pool(Generic[T]):
             elif self._debug or self._closing or self._size < self._min_size:
                 self._after_return(obj)
         except BaseException:
-            if record is None:
-                record = self._find(obj)
-                lending = record.lending if record is not None else 0
-            self._discard(record, lending)
+            self._discard(record or self._find(obj), lending)
             raise
 
     def obj(self, timeout: float | None = None) -> _Block[T]:
@@ -776,14 +754,9 @@ class Pool(Generic[T]):
             obj: What `get` returned. If it is not lent, log a warning and do nothing else.
         """
         record = self._find(obj)
-        lending = record.lending if record is not None else 0
+        lending = record.lending if record is not None else None
         try:
-            now = self._now()
-            with self._lock:
-                lent = record is not None and self._doom(record, LENT, lending)
-                self._ninvalidated += lent
-                self._use_time += now - record.last_get if lent and record is not None else 0.0
-            if lent:
+            if record is not None and self._check_in(record, lending, broken=True):
                 self._after_return(obj)
             else:
                 self._unexpected(obj)
@@ -812,25 +785,16 @@ class Pool(Generic[T]):
         Raises:
             PoolException: A size makes no sense, or the pool has no limit and would get one or the reverse.
         """
-        if min_size is not None:
-            min_size = _number("min_size", min_size, whole=True)
-        if max_size is not None:
-            max_size = _number("max_size", max_size, whole=True)
-            if bool(max_size) != bool(self._max_size):
-                raise PoolException(
-                    f"{self._label}: max_size cannot change from {self._max_size!r} to {max_size!r}:"
-                    " a pool has a limit or has none"
-                )
+        least = self._min_size if min_size is None else _number("min_size", min_size, whole=True)
+        most = self._max_size if max_size is None else _number("max_size", max_size, whole=True)
+        if bool(most) != bool(self._max_size):
+            change = f"from {self._max_size!r} to {most!r}: a pool has a limit or has none"
+            raise PoolException(f"{self._label}: max_size cannot change {change}")
         with self._lock:
             if self._shutdown:
                 return
-            self._strict = True
-            if max_size:
-                self._limit = self._max_size = max_size
-            if min_size is not None:
-                self._min_size = min_size
-            sizes = {"min_size": self._min_size, "max_size": self._max_size}
-            self._parameters = self._parameters | sizes
+            self._min_size, self._max_size, self._limit = least, most, most or math.inf
+            self._parameters = self._parameters | {"min_size": least, "max_size": most}
             self._fill_after = -math.inf
             self._serve()
         self._cut_min_size()
@@ -881,17 +845,17 @@ class Pool(Generic[T]):
             if grace > 0 and self._size > 0:
                 self._all_back.wait(grace)
                 self._all_back.ring()  # for another shutdown that waits
-            self._close_all(IDLE, LENT)
+            self._retire((IDLE, LENT))
         except BaseException:
-            self._close_all(IDLE, LENT)
+            self._retire((IDLE, LENT))
             raise
         housekeeper, self._housekeeper = self._housekeeper, None
         if delay > 0 and housekeeper is not None and housekeeper is not threading.current_thread():
             housekeeper.join(min(delay, threading.TIMEOUT_MAX))
             if housekeeper.is_alive():
-                log.warning("%s: shutting down pool with live housekeeper", self._label)
+                self._tell(log.warning, "shutting down pool with live housekeeper")
 
-    def __enter__(self: P) -> P:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -902,11 +866,10 @@ class Pool(Generic[T]):
 
     # A pool is a value: copies of it are itself, and as a class attribute it can be shadowed
 
-    def __copy__(self: P) -> P:
+    def __deepcopy__(self, memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self: P, memo: object) -> P:
-        return self
+    __copy__ = __deepcopy__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._attribute = name
@@ -923,7 +886,7 @@ class Pool(Generic[T]):
             return
         for record in self._records():
             record.expires = -math.inf  # what is in the hands of the pool itself goes when it comes back
-        self._close_all(IDLE, LENT)
+        self._close_all((IDLE, LENT))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the parameters come last, since they may refer to the pool
@@ -932,9 +895,7 @@ class Pool(Generic[T]):
     def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
         with _process.arrivals:
             if not hasattr(self, "_parameters"):  # else it has arrived before
-                key = self._key
                 self._configure(state[0])
-                self._key = key
                 self._begin()
                 self.__dict__.update(state[1])
 
@@ -946,21 +907,10 @@ class Pool(Generic[T]):
 
     # What programs and tests read
 
-    @property
-    def _avail(self) -> _Objects:
-        return _Objects(_AVAILABLE, self)
-
-    @property
-    def _using(self) -> _Objects:
-        return _Objects(_USING, self)
-
-    @property
-    def _todel(self) -> _Todel:
-        return _Todel((DOOMED, CLOSING, CLOSED), self)
-
-    @property
-    def _uses(self) -> _Uses:
-        return _Uses(self)
+    _avail = property(functools.partial(_Objects, _AVAILABLE))
+    _using = property(functools.partial(_Objects, _USING))
+    _todel = property(functools.partial(_Todel, (DOOMED, CLOSING, CLOSED)))
+    _uses = property(_Uses)
 
     @property
     def _sem(self) -> _Permits | None:
@@ -976,23 +926,18 @@ class Pool(Generic[T]):
         """Call `fun`, and register its object, which is not available yet."""
         making = _making.get()
         made = making[1] if making is not None and making[0] is self else []
-        record = made[0] if made and made[0].state is RESERVED else _Record()
+        record = made[0] if made and made[0].number < 0 else _Record()
         made.append(record)
         try:
             begin = self._now()
             lifetime = self._max_lifetime * _random.uniform(0.95, 1.0) or math.inf
             with self._lock:
                 if record.state is not RESERVED:
-                    self._reserve(record)
-                numbers = self._spare_numbers
-                if numbers:
-                    record.number = numbers[-1]
-                    del numbers[-1]
-                else:
-                    record.number = self._next_number
-                    self._next_number += 1
-                number = record.number
-                record.state = MAKING
+                    if self._size >= self._limit:
+                        raise PoolException(f"{self._label}: no room for a new object")
+                    self._size += 1
+                    record.state = RESERVED
+                record.number = number = self._numbers.take()
                 record.drains = self._drains
                 self._ncreating += 1
             # the object is stored with no point of interruption in between
@@ -1009,7 +954,7 @@ class Pool(Generic[T]):
                 self._create_time += now - begin
                 self._fill_after = -math.inf
             if self._debug:
-                log.debug("%s: made %s", self._label, self._text(record.obj))
+                self._tell(log.debug, "made %s", self._text(record.obj))
             self._start_housekeeper()
             obj: T = record.obj
             return obj
@@ -1044,9 +989,10 @@ class Pool(Generic[T]):
             try:
                 with self._lock:
                     enough = self._size - len(self._closing) >= self._min_size
-                    if enough or self._size >= self._limit or self._shutdown:
+                    if enough or self._size >= self._limit:
                         return
-                    self._reserve(record)
+                    self._size += 1
+                    record.state = RESERVED
                 record = self._make(record, "new object failed")
                 now = self._now()
                 with self._lock:
@@ -1065,14 +1011,14 @@ class Pool(Generic[T]):
         record = self._find(obj)
         if record is not None:
             with self._lock:
-                self._doom(record, record.state, record.lending)
+                self._doom(record)
 
     def _destroy(self, obj: T) -> None:
         """Call the closer of an object that was taken out, and forget it. The caller counts it."""
         record = self._closing.get(id(obj))
         self._run(self._closer, "exception in closer", obj, record)
         if self._debug:
-            log.debug("%s: destroyed %s", self._label, self._text(obj))
+            self._tell(log.debug, "destroyed %s", self._text(obj))
         if record is not None:
             self._forget(record)
 
@@ -1088,9 +1034,8 @@ class Pool(Generic[T]):
         if self._closing:
             with self._lock:
                 records = list(self._closing.values())
-            with contextlib.ExitStack() as each:  # also if one is interrupted
-                for record in reversed(records):
-                    each.callback(self._dispose, record)
+            for record in records:
+                self._dispose(record)
 
     def _borrow(self, obj: T) -> bool:
         """Take an available object for examination; whether it was available."""
@@ -1100,6 +1045,7 @@ class Pool(Generic[T]):
                 return False
             record.older.newer, record.newer.older = record.newer, record.older
             record.state = HELD
+            record.lending += 1
             self._nborrows += 1
         return True
 
@@ -1108,10 +1054,9 @@ class Pool(Generic[T]):
         record = self._find(obj)
         now = self._now()
         with self._lock:
-            if record is not None and record.state is REFUSED:
-                self._nreturns += self._doom(record, REFUSED, record.lending)
-            elif record is not None and record.state is HELD:
-                self._nreturns += self._put_back(record, now)
+            if record is not None and record.state in (HELD, REFUSED):
+                self._nreturns += 1
+                self._put_back(record, now)
         if record is not None and record.state is DOOMED:
             self._out(obj)
 
@@ -1142,18 +1087,17 @@ class Pool(Generic[T]):
         with self._lock:
             self._hc_rounds += 1
         for record in self._records():
-            if record.state is not IDLE or record.obj is None:
-                continue
-            try:
-                borrowed: object = self._borrow(record.obj)
-                if borrowed is not None and borrowed is not False:
-                    if not self._examine(record) and record.state is HELD:
-                        record.state = REFUSED
-                    self._return(record.obj)
-            except BaseException:
-                self._discard(record)
-                raise
-            self._empty()
+            lending = record.lending + 1  # if it is borrowed now
+            if record.state is IDLE and record.obj is not None:
+                try:
+                    borrowed: object = self._borrow(record.obj)
+                    if borrowed is not None and borrowed is not False:
+                        self._examine(record)
+                        self._return(record.obj)
+                except BaseException:
+                    self._discard(record, lending)
+                    raise
+                self._empty()
 
     def _houseKeeping(self) -> None:
         """Do rounds until shutdown. The thread does so over a weak reference, unless this is overridden."""
@@ -1161,27 +1105,24 @@ class Pool(Generic[T]):
 
     # Check-out, where no object is idle or the idle one needs a look
 
-    def _obtain(self, timeout: float | None, begin: float, again: bool = False) -> _Record:
-        """Queue, then take, examine or make an object, and check it out."""
+    def _obtain(self, timeout: float | None, begin: float, again: bool) -> _Record:
+        """Queue for an object, or for a permit to make one, until there is one that can be lent."""
         limit = self._timeout if timeout is None else timeout
         limit = None if limit is None else max(0.0, limit)
         deadline = math.inf if limit is None else begin + limit
-        waiter = _Waiter()
+        waiter, vain = _Waiter(), None
         try:
             while True:
                 if again and limit and self._now() >= deadline:  # getters or examinations took all the time
                     raise self._timed_out(limit)
-                again = True
-                refused = waiter.record
-                self._queue(waiter)
-                if refused is not None:
-                    self._out(refused.obj)
-                if refused is not None or waiter.record is None:
-                    self._empty()  # what is to be destroyed holds permits
+                again, vain = True, waiter.record
+                waiter = _Waiter()
+                self._queue(waiter, first=vain is not None)
+                self._discard(vain)  # what is to be destroyed holds a permit
                 self._wait(waiter, limit, deadline)
                 record = waiter.record
-                if record is not None:
-                    if record.state is RESERVED and self._size <= self._limit:  # else the pool has shrunk
+                if record is not None:  # else the pool is shut down
+                    if record.state is RESERVED and self._size <= self._limit:  # else it has shrunk
                         record = waiter.record = self._make(record, "object creation failed")
                     if self._lend(record):
                         return record
@@ -1189,42 +1130,32 @@ class Pool(Generic[T]):
             with self._lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-            if waiter.record is not None:
-                self._discard(waiter.record)
-                self._discard(waiter.record, waiter.record.lending)
-            self._empty()
+            self._discard(vain)
+            self._discard(waiter.record)
             raise
 
-    def _queue(self, waiter: _Waiter) -> None:
-        """Join the queue at its end, or at its front where what came was no good, which is given up."""
-        blank = _Record()
+    def _queue(self, waiter: _Waiter, first: bool) -> None:
+        """Join the queue at its end, or at its front if what came before was no good."""
         with self._lock:
-            refused = waiter.record
-            if refused is not None and refused.state is RESERVED:
-                self._size -= 1
-                refused.state = GONE
-            elif refused is not None:
-                self._doom(refused, refused.state, refused.lending)
+            waiting = len(self._waiters)
+            join = self._waiters.appendleft if first else self._waiters.append
             if self._shutdown:
                 raise PoolException(f"{self._label}: Pool is shutting down")
-            waiter.record = None
-            waiter.blank = blank
-            (self._waiters.append if refused is None else self._waiters.appendleft)(waiter)
+            join(waiter)
             self._serve()
-            waiting = len(self._waiters) - 1
-            if waiter.record is None and refused is None and 0 < self._max_waiting <= waiting:
+            if waiter.record is None and not first and 0 < self._max_waiting <= waiting:
                 facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting}"
                 raise TooManyRequests(f"{self._label}: {facts}")
 
     def _wait(self, waiter: _Waiter, limit: float | None, deadline: float) -> None:
         """Wait until served, or until the pool is shut down; `TimeOut` if there is nothing in time."""
         begin = self._now()
-        left = -1 if limit is None else max(0.0, min(deadline - begin, threading.TIMEOUT_MAX))
-        waits = waiter.record is None and left != 0
+        left = deadline - begin
+        waits = waiter.record is None and left > 0
         # a signal handler may have come while its thread held the lock
-        held = self._lock._release_save() if left != 0 and self._lock._is_owned() else None
+        held = self._lock._release_save() if left > 0 and self._lock._is_owned() else None
         try:
-            served = waiter.signal.acquire(True, left)
+            served = waiter.wait(left)
         finally:
             if held is not None:
                 self._lock._acquire_restore(held)
@@ -1232,11 +1163,9 @@ class Pool(Generic[T]):
         with self._lock:
             self._nwaits += waits
             self._wait_time += waited
-            late = not served and waiter in self._waiters
+            late = not served and waiter in self._waiters  # else its turn came just now
             if late:
                 self._waiters.remove(waiter)
-            elif not served:  # its turn came just now
-                waiter.signal.acquire()
         if late:
             raise self._timed_out(limit)
         if _process.ending and threading.current_thread() is not threading.main_thread():
@@ -1266,7 +1195,7 @@ class Pool(Generic[T]):
             for mine in made:
                 self._discard(mine)
             if isinstance(exc, Exception):
-                log.error("%s: %s: %s", self._label, failure, exc, exc_info=True)
+                self._tell(log.error, "%s: %s", failure, exc, exc_info=True)
             raise
         finally:
             _making.reset(outer)
@@ -1278,9 +1207,8 @@ class Pool(Generic[T]):
         if look and record.obj is not None and self._health is not None and now < record.expires:
             with self._lock:
                 self._nchecks += 1
-            if not self._examine(record):
-                return False
-        now = self._now()
+            self._examine(record)
+            now = self._now()
         with self._lock:
             # what has just been made is lent once, however short its life
             expired = now >= record.expires and (record.state is HELD or record.expires < 0)
@@ -1294,32 +1222,43 @@ class Pool(Generic[T]):
             self._nuses += 1
         return True
 
+    def _announce(self, record: _Record, lending: int) -> bool:
+        """Run the getter, and note whose object it is; whether it is lent still."""
+        if self._max_using_delay_warn > 0:
+            record.asked = _caller()
+        if self._debug:
+            self._tell(log.debug, "get %s", self._text(record.obj))
+        self._run(self._getter, "exception in getter", record.obj)
+        return record.lending == lending and record.state is LENT
+
     # Check-in, examination, eviction, the end
 
-    def _run_retter(self, record: _Record, lending: int) -> bool:
-        """Check an object in with the hooks of the return; whether it was lent."""
+    def _check_in(self, record: _Record, lending: int | None, broken: bool = False) -> bool:
+        """Take a lent object back, by the hooks of a return unless it is broken; whether it was lent."""
         with self._lock:
             if record.state is not LENT or record.lending != lending:
                 return False
             record.state = RETURNING
-        self._run(self._retter, "exception in retter", record.obj)
-        good = self._run(self._reset, "exception in reset", record.obj) is not _FAILED
+            self._ninvalidated += broken
+        failed = False
+        if not broken:
+            self._run(self._retter, "exception in retter", record.obj)
+            failed = self._run(self._reset, "exception in reset", record.obj) is _FAILED
         now = self._now()
         with self._lock:
             if record.state is RETURNING and record.lending == lending:
                 record.last_ret = now
                 self._use_time += now - record.last_get
-                self._nreset_errors += not good
-                if good:
-                    self._put_back(record, now)
-                else:
-                    self._doom(record, RETURNING, lending)
+                self._nreset_errors += failed
+                if broken or failed:
+                    record.state = REFUSED
+                self._put_back(record, now)
         return True
 
     def _after_return(self, obj: T) -> None:
         """Do what follows a return: destroy what has to go, and see that what is missing is made."""
         if self._debug:
-            log.debug("%s: ret %s", self._label, self._text(obj))
+            self._tell(log.debug, "ret %s", self._text(obj))
         if id(obj) in self._closing:
             self._out(obj)
         self._empty()
@@ -1335,8 +1274,8 @@ class Pool(Generic[T]):
             else:
                 self._wake.ring()
 
-    def _examine(self, record: _Record) -> bool:
-        """Ask the health hook about an object in our hands; one that raises says no."""
+    def _examine(self, record: _Record) -> None:
+        """Ask the health hook about an object in our hands, which is refused unless it says yes."""
         with self._lock:
             self._nhealth += 1
         health: Any = self._health
@@ -1344,45 +1283,36 @@ class Pool(Generic[T]):
         with self._lock:
             self._hc_errors += verdict is _FAILED
             self._bad_health += verdict is False
+            if verdict is not True and record.state is HELD:
+                record.state = REFUSED
         if verdict is False:
-            log.error("%s: bad health: %s", self._label, self._text(record.obj))
-        return verdict is True
+            self._tell(log.error, "bad health: %s", self._text(record.obj))
 
     def _check_holders(self, now: float) -> None:
         """Warn about what is held too long, and take it away after the kill delay."""
         warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
-        held = [(record, record.lending) for record in self._records() if record.state is LENT]
-        late = [(r, lending, now - r.last_get) for r, lending in held if now - r.last_get >= min(warn, kill)]
-        if late:
-            mean, doomed = sum(age for _, _, age in late) / len(late), sum(age >= kill for _, _, age in late)
-            log.warning(
-                "%s: long running objects: %d (%.3f seconds, %d to kill)",
-                self._label,
-                len(late),
-                mean,
-                doomed,
-            )
-        if late:
-            self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
+        held = [(r, r.lending, now - r.last_get) for r in self._records() if r.state is LENT]
+        late = [(record, lending, age) for record, lending, age in held if age >= min(warn, kill)]
+        if not late:
+            return
+        mean, kills = sum(age for _, _, age in late) / len(late), sum(age >= kill for _, _, age in late)
+        text = "long running objects: %d (%.3f seconds, %d to kill)"
+        self._tell(log.warning, text, len(late), mean, kills)
+        self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
             if asked is not None and record.warned != lending and record.lending == lending:
                 record.warned = lending
-                log.warning(
-                    "%s: %s held for %.3f seconds by thread %s, from %s:%d",
-                    self._label,
-                    self._text(obj),
-                    age,
-                    *asked,
-                )
+                text = "%s held for %.3f seconds by thread %s, from %s:%d"
+                self._tell(log.warning, text, self._text(obj), age, *asked)
 
     def _evict(self, condition: Callable[[_Record], bool], counter: str = "") -> None:
         """Take the objects that meet a condition out, the least recently used ones first."""
         for record in sorted(self._records(), key=lambda record: record.last_ret):
             if condition(record):  # a quick look, without the lock
                 with self._lock:
-                    state, lending = record.state, record.lending
-                    evicted = condition(record) and self._doom(record, state, lending)
+                    lending = record.lending
+                    evicted = condition(record) and self._doom(record, lending)
                     if evicted and counter:
                         setattr(self, counter, getattr(self, counter) + 1)
                 if evicted:
@@ -1411,63 +1341,56 @@ class Pool(Generic[T]):
                     self._ndestroys += 1
             raise
 
-    def _retire(self) -> None:
-        """Let nobody in, and close what is idle; what is lent is closed when it is returned."""
-        try:
-            self._end()
-        except BaseException:
-            self._end()
-            raise
-
-    def _end(self) -> None:
-        """Let nobody in: wake the waiters, let the housekeeper end, close what is idle."""
+    def _retire(self, states: tuple[str, ...] = (IDLE,)) -> None:
+        """Let nobody in, wake the waiters and the housekeeper, and destroy all objects in some states."""
         with self._lock:
-            self._shutdown = self._strict = True
-            self._min_size = 0
+            self._shutdown = True
+            self._min_size = self._limit = 0
             while self._waiters:
                 waiter = self._waiters[0]
                 del self._waiters[0]
-                waiter.signal.release()
+                waiter.lock.release()
         self._wake.ring()
-        self._close_all(IDLE)
+        _process.arrived.pop(self._key, None)
+        self._close_all(states)
 
-    def _close_all(self, *states: str) -> None:
+    def _close_all(self, states: tuple[str, ...]) -> None:
         """Destroy all objects in some states."""
         records = [record for record in self._records() if record.state in states]
         in_use = sum(record.state is LENT for record in records)
         if in_use:
-            log.warning("%s: deleting in-use objects: %d", self._label, in_use)
+            self._tell(log.warning, "deleting in-use objects: %d", in_use)
         with contextlib.ExitStack() as each:  # also if one is interrupted
             each.callback(self._empty)
             for record in reversed(records):
                 each.callback(self._del, record.obj)
 
     def _discard(self, record: _Record | None, lending: int | None = None) -> None:
-        """Give up what this thread was interrupted with: a permit, an object in its hands, or a lending."""
-        if record is None:
-            return
-        with self._lock:
-            if record.state is MAKING and record.obj is not _NOTHING:
-                self._register(record)
-            if record.state in (_IN_HAND if lending is None else _BY_LENDING):
-                self._doom(record, record.state, record.lending if lending is None else lending)
-        if record.state in (RESERVED, MAKING):
-            self._forget(record)
-        elif record.state is DOOMED:
-            self._out(record.obj)
+        """Give up what this thread was interrupted with: a permit, or an object, in that lending or any."""
+        if record is not None:
+            with self._lock:
+                if record.state is RESERVED and record.obj is not _NOTHING:
+                    self._register(record)
+                if record.state in _IN_HAND:
+                    self._doom(record, lending)
+                self._serve()
+            if record.state is RESERVED:
+                self._forget(record)
+            elif record.state is DOOMED:
+                self._out(record.obj)
         self._empty()
 
     def _forget(self, record: _Record) -> None:
         """Free the permit of a reservation, or of an object that has been destroyed."""
         with self._lock:
             if record.state is not GONE:
-                failed = record.state is MAKING
+                failed = record.state is RESERVED and record.number >= 0
                 if record.key in self._closing:
                     del self._closing[record.key]
                 record.state = GONE
                 self._size -= 1
                 if failed:
-                    self._spare_numbers.append(record.number)
+                    self._numbers.give_back(record.number)
             self._serve()
         if self._shutdown and self._size == 0:
             self._all_back.ring()
@@ -1497,23 +1420,25 @@ class Pool(Generic[T]):
             work()
 
         thread = threading.Thread(target=run, name=f"{self._name} housekeeper", daemon=True)
-        with self._lock:
-            if self._housekeeper is not None:
-                return
-            self._housekeeper = thread
-        begun: list[Any] = []  # filled by C: no interruption leaves open whether the thread has begun
         try:
+            with self._lock:
+                if self._housekeeper is not None:
+                    return
+                self._housekeeper = thread
             # by a thread that takes no signals: an interrupted start may leave a lock of `threading` held
             # (a subinterpreter has no signals, and must have no thread that it cannot wait for)
-            by = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
-            begun.extend(map(by, (thread.start,), ((),)))
+            if _is_main_interpreter():
+                _thread.start_new_thread(thread.start, ())
+            else:
+                thread.start()
             started.wait(10.0)
-            log.info("%s: housekeeper %s running every %s seconds", self._label, thread.name, self._delay)
+            self._tell(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
-            self._housekeeper = thread if begun else None  # the next creation tries again
+            if self._housekeeper is thread and not thread.is_alive():
+                self._housekeeper = None  # the next creation tries again
             if not isinstance(exc, RuntimeError):  # no more threads, or the interpreter is about to end
                 raise
-            log.error("%s: no housekeeper: %s", self._label, exc)
+            self._tell(log.error, "no housekeeper: %s", exc)
 
     # Foreign code
 
@@ -1526,8 +1451,11 @@ class Pool(Generic[T]):
                 closing.state = CLOSED  # from now on: it is not closed again, whatever interrupts it
             return hook(obj) if hook is not None else None
         except Exception as exc:
-            log.error("%s: %s: %s", self._label, complaint, exc, exc_info=True)
+            self._tell(log.error, "%s: %s", complaint, exc, exc_info=True)
             return _FAILED
+
+    def _tell(self, how: Callable[..., None], text: str, *facts: Any, **options: Any) -> None:
+        how("%s: " + text, self._label, *facts, stacklevel=2, **options)
 
     def _text(self, obj: T, complaint: str = "exception in tracer") -> str:
         """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
@@ -1538,7 +1466,7 @@ class Pool(Generic[T]):
 
     def _unexpected(self, obj: T) -> None:
         text = self._text(obj, "exception in tracer on unexpected returned object")
-        log.warning("%s: unexpected object returned: %s", self._label, text)
+        self._tell(log.warning, "unexpected object returned: %s", text)
 
     def _describe(self, record: _Record, now: float) -> dict[str, Any]:
         """The entry of an object in `stats()`."""
@@ -1582,13 +1510,6 @@ class Pool(Generic[T]):
 
     # With the lock held: they neither take it nor call foreign code
 
-    def _reserve(self, record: _Record) -> None:
-        """Take a permit to make an object."""
-        if self._shutdown or self._size >= self._limit:
-            raise PoolException(f"{self._label}: no room for a new object")
-        self._size += 1
-        record.state = RESERVED
-
     def _serve(self) -> None:
         """Hand what is free to those who wait, in order of arrival."""
         waiters, root = self._waiters, self._idle
@@ -1598,15 +1519,16 @@ class Pool(Generic[T]):
             if record is not root:
                 record.older.newer, root.older = root, record.older
                 record.state = HELD
+                record.lending += 1
             elif self._size < self._limit:
-                record = waiter.blank
-                self._size += 1
+                record = waiter.permit
                 record.state = RESERVED
+                self._size += 1
             else:
                 return
             waiter.record = record
             del waiters[0]
-            waiter.signal.release()
+            waiter.lock.release()
 
     def _register(self, record: _Record) -> bool:
         """Take the object that was made into the account, unless the pool has it already."""
@@ -1623,39 +1545,29 @@ class Pool(Generic[T]):
         self._ncreated += 1
         return True
 
-    def _put_back(self, record: _Record, now: float) -> bool:
-        """Make an object in our hands available, hand it to the thread that waits longest, or doom it.
-
-        Returns:
-            Whether it was in our hands still.
-        """
-        state, lending = record.state, record.lending
-        if state not in _ALIVE or state in (IDLE, REFUSED):
-            return False
-        if 0 < self._max_use <= record.uses:
+    def _put_back(self, record: _Record, now: float) -> None:
+        """Make an object in our hands available, to the thread that waits longest first, or doom it."""
+        if record.state not in _IN_HAND:
+            return
+        if record.state is REFUSED or self._size - len(self._closing) > self._limit:
+            self._doom(record)
+        elif 0 < self._max_use <= record.uses:
             self._nwornout += 1
-            return self._doom(record, state, lending)
-        if now >= record.expires:
+            self._doom(record)
+        elif now >= record.expires:
             self._nexpired += record.expires > -math.inf
-            return self._doom(record, state, lending)
-        if self._shutdown or self._size - len(self._closing) > self._limit:
-            return self._doom(record, state, lending)
-        if self._waiters:
-            waiter = self._waiters[0]
-            record.state = HELD  # the waiter has to look whether it is good
-            waiter.record = record
-            del self._waiters[0]
-            waiter.signal.release()
+            self._doom(record)
         else:
             record.state = IDLE
             record.newer = root = self._idle
             record.older = older = root.older
             older.newer = root.older = record
-        return True
+            self._serve()
 
-    def _doom(self, record: _Record, state: str, lending: int) -> bool:
-        """Move an object out of the account, if it is still in that state and lending; whether it was."""
-        if record.state is not state or record.lending != lending or state not in _ALIVE:
+    def _doom(self, record: _Record, lending: int | None = None) -> bool:
+        """Move an object out of the account, if it is there, and still in that lending; whether it was."""
+        state = record.state
+        if state not in _ALIVE or lending not in (None, record.lending):
             return False
         record.state = DOOMED
         self._nobjs -= 1
@@ -1703,7 +1615,7 @@ def _do_round(pool: Pool[Any], whole: bool) -> None:
         except BaseException as exc:  # a hook may even try to end the thread
             pool._hk_errors += 1
             with contextlib.suppress(BaseException):  # as may a handler of the log
-                log.error("%s: housekeeper round error: %s", pool._label, exc, exc_info=True)
+                pool._tell(log.error, "housekeeper round error: %s", exc, exc_info=True)
     if whole:
         pool._hk_time += pool._now() - begin
 
@@ -1750,7 +1662,7 @@ def _at_exit() -> None:
         try:
             pool._retire()
         except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
-            log.debug("%s: interrupted at exit: %r", pool._label, exc)
+            pool._tell(log.debug, "interrupted at exit: %r", exc)
     # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
     for thread in threads:
         thread.join(0.5 if _is_main_interpreter() else None)
@@ -1765,14 +1677,20 @@ atexit.register(_at_exit)
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  # where there are forks
 
 
+def _arrive(key: str, make: Callable[[], Any]) -> Any:
+    """What has come to this process under that key, made at its first arrival, and kept alive for a while."""
+    with _process.arrivals:
+        thing = _process.arrived.get(key)
+        if thing is None:
+            thing = _process.arrived[key] = make()
+    _process.recent.append(thing)  # which may drop another one, whose closers are run
+    return thing
+
+
 def _unpickle_pool(cls: type[Pool[Any]], key: str) -> Pool[Any]:
     """The pool that came here under that key, or an empty one, to be built when the rest has come."""
-    with _process.arrivals:
-        pool: Pool[Any] | None = _process.arrived.get(key)
-        if pool is None or getattr(pool, "_shutdown", False):
-            pool = _process.arrived[key] = cls.__new__(cls)
-            pool._key = key
-    _process.recent.append(pool)  # which may drop another one, whose closers are run
+    pool: Pool[Any] = _arrive(key, lambda: cls.__new__(cls))
+    pool._key = key
     return pool
 
 
