@@ -351,7 +351,7 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
         try:
             # else it has ended already, by `ret`, `invalidate` or the kill delay
             if record is None or (record.lending == self.lending and record.state is LENT):
-                if exc is None or not pool._breaks(exc):
+                if record is None or exc is None or not pool._breaks(exc):
                     pool.ret(self.obj)
                 else:
                     pool.invalidate(self.obj)
@@ -486,7 +486,7 @@ class Pool(Generic[T]):
 
     # The invariants:
     #
-    # - One record per object; its `state` is the one place where it is. RESERVED, MAKING: no object yet.
+    # - One record per object; its `state` is the one place where it is. RESERVED: no object yet.
     #   MADE to RETURNING: in `_alive`. IDLE: in the ring `_idle` as well. DOOMED to CLOSED: in `_closing`.
     # - `_size` counts the records that are not GONE: being made, alive and being closed. It never exceeds
     #   `max_size`. Each of them holds a permit, apart from the idle ones: permits are derived.
@@ -785,12 +785,13 @@ class Pool(Generic[T]):
         Raises:
             PoolException: A size makes no sense, or the pool has no limit and would get one or the reverse.
         """
-        least = self._min_size if min_size is None else _number("min_size", min_size, whole=True)
-        most = self._max_size if max_size is None else _number("max_size", max_size, whole=True)
-        if bool(most) != bool(self._max_size):
-            change = f"from {self._max_size!r} to {most!r}: a pool has a limit or has none"
-            raise PoolException(f"{self._label}: max_size cannot change {change}")
+        sizes = {"min_size": min_size, "max_size": max_size}
+        given = {name: _number(name, size, whole=True) for name, size in sizes.items() if size is not None}
         with self._lock:
+            least, most = given.get("min_size", self._min_size), given.get("max_size", self._max_size)
+            if bool(most) != bool(self._max_size):
+                change = f"from {self._max_size!r} to {most!r}: a pool has a limit or has none"
+                raise PoolException(f"{self._label}: max_size cannot change {change}")
             if self._shutdown:
                 return
             self._min_size, self._max_size, self._limit = least, most, most or math.inf
@@ -1118,7 +1119,8 @@ class Pool(Generic[T]):
                 again, vain = True, waiter.record
                 waiter = _Waiter()
                 self._queue(waiter, first=vain is not None)
-                self._discard(vain)  # what is to be destroyed holds a permit
+                if vain is not None or waiter.record is None:
+                    self._discard(vain)  # what is to be destroyed holds a permit
                 self._wait(waiter, limit, deadline)
                 record = waiter.record
                 if record is not None:  # else the pool is shut down

@@ -213,7 +213,7 @@ MUTANTS: list[Mutant] = [
            "self._serve()", "pass",
            "pool/test_waiting.py::test_limit_counts_those_being_closed"),
     Mutant("Pool.ret", "a return serves the queue first",
-           "if self._waiters or", "if",
+           "self._waiters or self._max_use", "self._max_use",
            "pool/test_waiting.py::test_first_come_first_served"),
     Mutant("Pool._serve", "returned objects go in order of arrival",
            "waiter = waiters[0]", "waiter = waiters[-1]",
