@@ -319,15 +319,14 @@ class _Permits:
 class _Block(contextlib.ContextDecorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
-    __slots__ = ("lending", "obj", "pool", "record", "timeout")
+    __slots__ = ("lending", "obj", "pool", "record", "timeout")  # set by Pool.obj: no constructor, for speed
 
-    def __init__(self, pool: Pool[T], timeout: float | None) -> None:
-        self.record: _Record | None = None  # as long as its end has to be seen to
-        self.pool = pool
-        self.timeout = timeout
+    pool: Pool[T]
+    timeout: float | None
+    record: _Record | None  # as long as its end has to be seen to
 
     def _recreate_cm(self) -> _Block[T]:
-        return _Block(self.pool, self.timeout)
+        return self.pool.obj(self.timeout)
 
     def __enter__(self) -> T:
         pool = self.pool
@@ -338,7 +337,7 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
                 self.record = record = pool._alive[id(obj)]
                 self.lending = record.lending
             except KeyError:  # of a get of the program's own
-                pass
+                self.record = None
             result: T = obj
             return result
         except BaseException:
@@ -361,7 +360,7 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
             raise
 
     def __del__(self) -> None:
-        # `__init__` was interrupted, or `__exit__`, and not in the process that this one was forked from
+        # `__exit__` was interrupted, and not in the process that this one was forked from
         record: _Record | None = getattr(self, "record", None)
         if record is not None and os.getpid() == _process.pid:
             self.record = None
@@ -745,7 +744,10 @@ class Pool(Generic[T]):
         Returns:
             A context manager which gives the object. It is a decorator of functions, too.
         """
-        return _Block(self, timeout)
+        block: _Block[T] = object.__new__(_Block)
+        block.pool = self
+        block.timeout = timeout
+        return block
 
     def invalidate(self, obj: T) -> None:
         """Destroy a lent object, say a broken connection, instead of returning it.
