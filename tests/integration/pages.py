@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 FENCE = re.compile(r"^( *)```(\w*)(?: +title=\"([^\"]+)\")?[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-
 TAKEN = re.compile(r"--8<-- \"([^\"]+)\"\n")
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Block(NamedTuple):
@@ -59,6 +59,12 @@ class Block(NamedTuple):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(self.source, encoding="utf-8")
 
+    def commands(self) -> Iterator[tuple[str, str]]:
+        """Give each command of a console block, with the lines printed after it."""
+        for part in re.split(r"^\$ ", self.code, flags=re.MULTILINE)[1:]:
+            command, _, printed = part.partition("\n")
+            yield command, printed
+
 
 def blocks(path: Path, text: str | None = None, first_line: int = 1) -> Iterator[Block]:
     """Find the code blocks of a page, or of a text which begins at some line of a file."""
@@ -68,6 +74,12 @@ def blocks(path: Path, text: str | None = None, first_line: int = 1) -> Iterator
         _, language, title, code = found.groups()
         line = first_line + text.count("\n", 0, found.start())
         yield Block(path, line, language, title, textwrap.dedent(code))
+
+
+def pages() -> dict[str, Path]:
+    """Give the pages of the documentation by their names, the README among them."""
+    found = {path.relative_to(DOCS / "pages").as_posix(): path for path in (DOCS / "pages").rglob("*.md")}
+    return {"README.md": ROOT / "README.md", **dict(sorted(found.items()))}
 
 
 @contextmanager

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 from conftest import eventually
-
-import ProxyPatternPool as ppp
+from servers import run, started
 
 TASKS = """
-    import os, pathlib, time
+    import json, os, pathlib, time
     from celery import Celery
     from celery.exceptions import SoftTimeLimitExceeded
     import ProxyPatternPool as ppp
 
     HERE = pathlib.Path(__file__).parent
     app = Celery("tasks", broker="filesystem://")
-    app.conf.broker_transport_options = {
-        "data_folder_in": str(HERE / "queue"), "data_folder_out": str(HERE / "queue"),
-        "control_folder": str(HERE / "control"),
-    }
+    folders = {"data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control"}
+    app.conf.broker_transport_options = {name: str(HERE / folder) for name, folder in folders.items()}
 
     class Connection:
         def __init__(self, number):
@@ -35,7 +30,6 @@ TASKS = """
     db._ret_obj()
 
     def note(name, **what):
-        import json
         part = HERE / f"{name}.part"
         part.write_text(json.dumps({"pid": os.getpid(), "stats": db._pool.stats(), **what}))
         part.rename(HERE / f"{name}.json")
@@ -61,23 +55,11 @@ def test_prefork_and_soft_time_limit(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(textwrap.dedent(TASKS), encoding="utf-8")
     for folder in ("queue", "control"):
         (tmp_path / folder).mkdir()
-    path = os.pathsep.join([str(tmp_path), str(Path(ppp.__file__).parent), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": path}
-    send = "import tasks; tasks.slow.delay(); tasks.quick.delay()"
-    subprocess.run([sys.executable, "-c", send], cwd=tmp_path, env=environment, check=True, timeout=30)
+    run(sys.executable, "-c", "import tasks; tasks.slow.delay(); tasks.quick.delay()", cwd=tmp_path)
     command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--pool", "prefork"]
     command += ["--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    with (tmp_path / "log").open("wb") as log:
-        worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        try:
-            eventually((tmp_path / "quick.json").exists, seconds=40.0)
-        finally:
-            worker.terminate()
-            try:
-                worker.wait(20.0)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait(5.0)
+    with started(*command, log=tmp_path / "log", cwd=tmp_path) as worker:
+        eventually((tmp_path / "quick.json").exists, seconds=40.0)
     slow, quick = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("slow", "quick"))
     assert slow["pid"] == quick["pid"] == quick["made_by"] != worker.pid
     assert (slow["stats"]["ninvalidated"], slow["stats"]["nusing"]) == (1, 0)

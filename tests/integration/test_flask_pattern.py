@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 import pages
 import pytest
-from flask import Flask, Response, abort, current_app, stream_with_context
-from werkzeug.local import LocalProxy
+from flask import Flask, Response, abort, stream_with_context
 
-import ProxyPatternPool as ppp
-
-GUIDE = Path(__file__).parents[2] / "docs" / "pages" / "howto" / "flask.md"
+GUIDE = pages.DOCS / "pages" / "howto" / "flask.md"
 
 
 class Shop:
     """The guide's own two modules, an application of theirs, and its database."""
 
-    def __init__(self, create: Callable[[str], Flask], db: Any, path: Path) -> None:
-        self.create, self.db, self.path = create, db, path
+    def __init__(self, app: ModuleType, database: ModuleType, path: Path) -> None:
+        self.create, self.db, self.path = app.create_app, database.db, path
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE orders (article TEXT)")
-        self.app = create(str(path))
+        self.app: Flask = self.create(str(path))
         self.app.add_url_rule("/order", view_func=self.order, methods=["POST"])
         self.app.add_url_rule("/which", view_func=self.which)
+        self.client = self.app.test_client()
 
-    def order(self) -> str:
-        """Be a view that writes."""
-        self.insert("tea")
+    def order(self, article: str = "tea") -> str:
+        """Write an order (a view)."""
+        self.db.execute("INSERT INTO orders VALUES (?)", (article,))
         return "ordered"
 
     def which(self) -> str:
-        """Be a view that reads: the path of the database."""
+        """Read the path of the database (a view)."""
         return str(self.db.execute("PRAGMA database_list").fetchone()[2])
 
-    def insert(self, article: str) -> None:
-        """Write an order, as a view does."""
-        self.db.execute("INSERT INTO orders VALUES (?)", (article,))
+    def rows(self, connection: Any = None) -> Iterator[str]:
+        """Read all orders (a stream, whose connection nobody returns)."""
+        for (article,) in (connection or self.db).execute("SELECT article FROM orders"):
+            yield f"{article}\n"
+
+    def rows_in_a_block(self) -> Iterator[str]:
+        """Read all orders in a block, which returns its connection."""
+        with self.db._obj() as connection:
+            yield from self.rows(connection)
+
+    def rows_in_the_context(self) -> Iterator[str]:
+        """Read all orders while Flask keeps the context."""
+        return stream_with_context(self.rows())
 
     def kept(self) -> list[str]:
         """Read what was committed, over a connection of its own."""
@@ -60,65 +69,42 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         if block.title is not None:
             block.write(tmp_path)
     with pages.imported(tmp_path, "app", "database") as (app, database):
-        yield Shop(app.create_app, database.db, tmp_path / "shop.db")
+        yield Shop(app, database, tmp_path / "shop.db")
         database.db._ret_obj()
         database.db._pool.shutdown()
 
 
-def test_success_is_committed_before_the_answer(shop: Shop) -> None:
-    """A request that succeeds is committed by the time its answer arrives, and its connection is back."""
-    assert shop.app.test_client().post("/order").status_code == 200
-    assert (shop.kept(), shop.lent) == (["tea"], 0)
-
-
-def refuse(shop: Shop) -> None:
-    abort(409)
-
-
-def divide(shop: Shop) -> None:
-    raise ZeroDivisionError("the view failed")
-
-
-def misuse(shop: Shop) -> None:
-    raise LookupError("no such article")
-
-
-def break_at_the_commit(shop: Shop) -> None:
-    shop.db.execute("PRAGMA foreign_keys = ON")
-    shop.insert("half")
-    shop.db.execute("CREATE TABLE a (b PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
-    shop.db.execute("INSERT INTO a VALUES (1, 2)")
-
-
 @pytest.mark.parametrize("testing", [False, True], ids=["", "testing"])
 @pytest.mark.parametrize(
-    ("end", "status"), [(refuse, 409), (misuse, 422), (divide, 500), (break_at_the_commit, 500)]
+    ("end", "status"), [("abort", 409), ("handled", 422), ("unhandled", 500), ("commit", 500)]
 )
-def test_failed_request_keeps_nothing(
-    shop: Shop, end: Callable[[Shop], None], status: int, testing: bool
-) -> None:
-    """What a request writes before `abort`, an exception, handled or not, or a failing commit is undone."""
+def test_failed_request_keeps_nothing(shop: Shop, end: str, status: int, testing: bool) -> None:
+    """What a request writes before `abort`, an exception or a failing commit is undone; the next is kept."""
     shop.app.config["TESTING"] = testing
 
     @shop.app.post("/fail")
     def fail() -> str:
-        if end is not break_at_the_commit:  # which needs to be outside of a transaction at first
-            shop.insert("half")
-        end(shop)
-        return "never"
+        if end == "commit":
+            shop.db.execute("PRAGMA foreign_keys = ON")  # which has to be outside of a transaction
+        shop.order("half")
+        if end == "abort":
+            abort(409)
+        if end != "commit":
+            raise LookupError("no such article") if end == "handled" else ZeroDivisionError("the view failed")
+        shop.db.execute("CREATE TABLE a (b PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+        return str(shop.db.execute("INSERT INTO a VALUES (1, 2)"))
 
     @shop.app.errorhandler(LookupError)
     def unknown(error: LookupError) -> tuple[str, int]:
         return str(error), 422
 
-    client = shop.app.test_client()
     if testing and status == 500:  # it reaches the test
         with pytest.raises((ZeroDivisionError, sqlite3.IntegrityError)):
-            client.post("/fail")
+            shop.client.post("/fail")
     else:
-        assert client.post("/fail").status_code == status
+        assert shop.client.post("/fail").status_code == status
     assert shop.lent == 0
-    assert client.post("/order").status_code == 200  # on the same connection
+    assert shop.client.post("/order").status_code == 200  # on the same connection
     assert (shop.kept(), shop.lent) == (["tea"], 0)
     assert shop.db._pool.stats()["ncreated"] == 1
 
@@ -129,7 +115,7 @@ def test_command(shop: Shop, commits: bool) -> None:
 
     @shop.app.cli.command("import")
     def load() -> None:
-        shop.insert("cocoa")
+        shop.order("cocoa")
         if commits:
             shop.db.commit()
         click.echo("done")
@@ -145,9 +131,9 @@ def test_application_context(shop: Shop, fails: bool) -> None:
 
     def work() -> None:
         with shop.app.app_context():
-            shop.insert("kept")
+            shop.order("kept")
             shop.db.commit()
-            shop.insert("half")
+            shop.order("half")
             assert shop.lent == 1
             if fails:
                 raise ZeroDivisionError("in the block")
@@ -157,35 +143,16 @@ def test_application_context(shop: Shop, fails: bool) -> None:
     assert (shop.kept(), shop.lent) == (["kept"], 0)
 
 
-def block_in_generator(shop: Shop) -> Iterator[str]:
-    with shop.db._obj() as connection:
-        for (article,) in connection.execute("SELECT article FROM orders"):
-            yield f"{article}\n"
-
-
-def bare_generator(shop: Shop) -> Iterator[str]:
-    for (article,) in shop.db.execute("SELECT article FROM orders"):
-        yield f"{article}\n"
-
-
 @pytest.mark.parametrize("whole", [True, False], ids=["read", "client_gone"])
-@pytest.mark.parametrize(
-    "stream",
-    [block_in_generator, lambda shop: stream_with_context(bare_generator(shop))],
-    ids=["block", "stream_with_context"],
-)
-def test_streamed_response(shop: Shop, stream: Callable[[Shop], Iterator[str]], whole: bool) -> None:
+@pytest.mark.parametrize("stream", [Shop.rows_in_a_block, Shop.rows_in_the_context])
+def test_streamed_response(shop: Shop, stream: Any, whole: bool) -> None:
     """A stream has its connection to its end, which the client's leaving is, too; then it comes back."""
-
-    @shop.app.get("/export")
-    def export() -> Response:
-        return Response(stream(shop), mimetype="text/plain")
-
+    shop.app.add_url_rule("/export", view_func=lambda: Response(stream(shop)), endpoint="export")
     with shop.app.app_context():
         for article in ("tea", "cocoa"):
-            shop.insert(article)
+            shop.order(article)
         shop.db.commit()
-    response = shop.app.test_client().get("/export")
+    response = shop.client.get("/export")
     chunks = response.iter_encoded()
     assert next(chunks) == b"tea\n"
     assert shop.lent == 1
@@ -198,12 +165,8 @@ def test_streamed_response(shop: Shop, stream: Callable[[Shop], Iterator[str]], 
 
 def test_bare_stream_keeps_its_connection(shop: Shop) -> None:
     """A generator with neither draws a connection which the end of the stream does not return."""
-
-    @shop.app.get("/export")
-    def export() -> Response:
-        return Response(bare_generator(shop), mimetype="text/plain")
-
-    with shop.app.test_client().get("/export") as response:
+    shop.app.add_url_rule("/export", view_func=lambda: Response(shop.rows()), endpoint="export")
+    with shop.client.get("/export") as response:
         assert response.get_data() == b""
     assert shop.lent == 1
     shop.db._ret_obj()
@@ -212,7 +175,7 @@ def test_bare_stream_keeps_its_connection(shop: Shop) -> None:
 
 def test_client_that_preserves_its_context(shop: Shop) -> None:
     """Within `with client:` each request returns its connection, and the end of the block the test's own."""
-    with shop.app.test_client() as client:
+    with shop.client as client:
         assert client.get("/which").status_code == 200
         assert shop.lent == 0
         shop.db.execute("SELECT 1")
@@ -225,7 +188,7 @@ def test_pushed_context_is_shared_by_requests(shop: Shop) -> None:
     with shop.app.app_context():
         shop.db.execute("SELECT 1")
         for _ in range(2):
-            assert shop.app.test_client().get("/which").status_code == 200
+            assert shop.client.get("/which").status_code == 200
         assert shop.db._pool.stats()["nuses"] <= 3
     assert shop.lent == 0
 
@@ -235,52 +198,38 @@ def test_busy(shop: Shop) -> None:
     pool = shop.db._pool
     pool._timeout = 0.01
     held = [pool.get() for _ in range(4)]
-    response = shop.app.test_client().get("/which")
+    response = shop.client.get("/which")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     for connection in held:
         pool.ret(connection)
-    assert shop.app.test_client().get("/which").status_code == 200
+    assert shop.client.get("/which").status_code == 200
 
 
 def test_second_application_fills_the_proxy_anew(shop: Shop, tmp_path: Path) -> None:
     """A second application gives the proxy its own database, which the first uses from then on as well."""
-    first = shop.app.test_client()
-    assert first.get("/which").text == str(shop.path)
+    assert shop.client.get("/which").text == str(shop.path)
     old = shop.db._pool
     shop.create(str(tmp_path / "other.db"))
-    assert first.get("/which").text == str(tmp_path / "other.db")
+    assert shop.client.get("/which").text == str(tmp_path / "other.db")
     assert (old.stats()["nobjs"], shop.lent) == (0, 0)
 
 
 def test_two_applications_with_a_database_each(tmp_path: Path) -> None:
-    """Applications that keep their proxy in `extensions` serve two databases side by side."""
-    current: Any = LocalProxy(lambda: current_app.extensions["db"])
+    """The guide's applications that keep their proxy in `extensions` serve two databases side by side."""
+    (block,) = (block for block in pages.blocks(GUIDE) if "def create_shop" in block.code)
+    guide: dict[str, Any] = {"__name__": "guide"}
+    exec(block.code.partition("\nfirst, second")[0], guide)
+    paths = [str(tmp_path / name) for name in ("first.db", "second.db")]
+    shops: list[Flask] = [guide["create_shop"](path) for path in paths]
+    for shop in shops:
 
-    def create(name: str) -> Flask:
-        app = Flask(name)
-        own: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(
-            fun=lambda number: sqlite3.connect(tmp_path / name, check_same_thread=False),
-            max_size=2,
-            reset=sqlite3.Connection.rollback,
-            closer=sqlite3.Connection.close,
-        )
-        app.extensions["db"] = own
-
-        @app.get("/")
+        @shop.get("/")
         def which() -> str:
-            return str(current.execute("PRAGMA database_list").fetchone()[2])
+            return str(guide["current"].execute("PRAGMA database_list").fetchone()[2])
 
-        @app.teardown_appcontext
-        def give_back(error: BaseException | None) -> None:
-            own._ret_obj()
-
-        return app
-
-    apps = [create("first.db"), create("second.db")]
     for _ in range(2):
-        for app in apps:
-            assert app.test_client().get("/").text == str(tmp_path / app.name)
-    for app in apps:
-        pool = app.extensions["db"]._pool
+        assert [shop.test_client().get("/").text for shop in shops] == paths
+    for shop in shops:
+        pool = shop.extensions["db"]._pool
         assert (pool.stats()["ncreated"], pool.stats()["nusing"]) == (1, 0)
         pool.shutdown()

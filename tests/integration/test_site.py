@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
-import yaml
+from pages import DOCS, ROOT, pages
+from servers import environ, run
 
 import ProxyPatternPool as ppp
 
-CONFIG = Path(__file__).parents[2] / "docs" / "mkdocs.yml"
-PAGES = CONFIG.parent / "pages"
-SOURCES = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
+CONFIG = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
+SOURCES = sorted(pages().keys() - {"README.md"})
 HOST = "http://site"
 LOADED = {"link", "script", "img", "iframe", "source", "audio", "video", "object", "embed"}
 TEXT = {"p", "li", "td", "dd", "summary"}
@@ -27,160 +27,127 @@ TEXT = {"p", "li", "td", "dd", "summary"}
 class Page(HTMLParser):
     """What a page links to, loads, has anchors for, and says in its paragraphs, items and cells."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: list[str] = []
-        self.images_without_text = 0
-        self.open: list[str] = []
         self.texts: list[str] = []
         self.prompts: list[str] = []
-        self.in_prompt = False
-        self.in_article = self.in_code = 0
-        self.feed(text)
+        self.images_without_text = 0
+        self._depth: Counter[str] = Counter()
+        self._texts: list[str] = []
+        self._prompt = False
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Note what a tag refers to, or begin a text."""
-        found = dict(attributes)
-        if (target := found.get("href") or found.get("src")) is not None:
-            linked = tag not in LOADED or found.get("rel") in ("canonical", "next", "prev")
-            (self.links if linked else self.loads).append(target)
-        if anchor := found.get("id"):
-            self.anchors.append(anchor)
+        found = {name: value or "" for name, value in attributes}
+        linked = tag not in LOADED or found.get("rel") in ("canonical", "next", "prev")
+        (self.links if linked else self.loads).extend(
+            found[name] for name in ("href", "src") if name in found
+        )
+        self.anchors += [found["id"]] if found.get("id") else []
         self.images_without_text += tag == "img" and not found.get("alt")
-        self.in_article += tag == "article"
-        self.in_code += tag in ("pre", "code")
-        self.in_prompt = tag == "span" and found.get("class") == "gp"
-        if tag in TEXT:
-            self.open.append("")
+        self._texts += [""] if tag in TEXT else []
+        self._prompt = tag == "span" and found.get("class") == "gp"
+        self._depth[tag] += 1
 
     def handle_data(self, data: str) -> None:
         """Take what stands there."""
-        if self.in_prompt:
+        if self._prompt:
             self.prompts.append(data)
-        if self.open and self.in_article and not self.in_code:
-            self.open[-1] += data
+        if self._texts and self._depth["article"] and not self._depth["pre"] + self._depth["code"]:
+            self._texts[-1] += data
 
     def handle_endtag(self, tag: str) -> None:
         """End a text."""
-        self.in_prompt = False
-        self.in_article -= tag == "article"
-        self.in_code -= tag in ("pre", "code")
-        if tag in TEXT and self.open:
-            self.texts.append(self.open.pop())
+        self._prompt = False
+        self._depth[tag] -= 1
+        if tag in TEXT and self._texts:
+            self.texts.append(self._texts.pop())
+
+
+class Site(dict[str, Page]):
+    """The pages of the built site by their address, and its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for path in sorted(folder.rglob("*.html")):
+            self["/" + path.relative_to(folder).as_posix().removesuffix("index.html")] = Page(path)
+
+    def links(self, address: str) -> list[str]:
+        """Give the whole addresses within the site that a page links to or loads."""
+        if address == "/404.html":  # its links are absolute, to wherever the site will be
+            return []
+        links = [urljoin(HOST + address, link) for link in self[address].links + self[address].loads]
+        return [link for link in links if link.startswith(HOST)]
+
+    def has(self, address: str) -> bool:
+        """Tell whether a page of the site, and its anchor, or a file is at that address."""
+        target, anchor = urldefrag(address)
+        path = unquote(urlsplit(target).path)
+        if path in self:
+            return not anchor or unquote(anchor) in self[path].anchors
+        return (self.folder / path.lstrip("/")).is_file()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site, built as `make docs` does it."""
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(CONFIG), "-d", str(folder)],
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        timeout=55.0,
-    )
-    assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
-    return folder
+    build = ("mkdocs", "build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", folder)
+    done = run(sys.executable, "-m", *build, env=environ(NO_MKDOCS_2_WARNING="1"))
+    assert "WARNING" not in done.stderr, done.stderr
+    return Site(folder)
 
 
-@pytest.fixture(scope="module")
-def pages(site: Path) -> dict[str, Page]:
-    """Its pages, by their address."""
-    return {
-        "/" + path.relative_to(site).as_posix().removesuffix("index.html"): Page(path.read_text("utf-8"))
-        for path in sorted(site.rglob("*.html"))
-    }
+def test_every_page_is_there(site: Site) -> None:
+    """Each page of the documentation is on the site and in the menu, once; the first is the README."""
+    assert {"/" + name.removesuffix("index.md").replace(".md", "/") for name in SOURCES} < set(site)
+    menu = CONFIG.partition("\nnav:\n")[2].partition("\nnot_in_nav")[0]
+    assert sorted(re.findall(r"([\w/-]+\.md)$", menu, flags=re.MULTILINE)) == SOURCES
+    assert "pip install ProxyPatternPool" in (site.folder / "index.html").read_text(encoding="utf-8")
+    assert "CC0" in (site.folder / "licence" / "index.html").read_text(encoding="utf-8")
 
 
-def test_every_page_is_there(pages: dict[str, Page]) -> None:
-    """Each page of the documentation has its page on the site, and is in the menu, once."""
-    assert {"/" + name.removesuffix("index.md").replace(".md", "/") for name in SOURCES} < set(pages)
-    _, nav = CONFIG.read_text(encoding="utf-8").split("\nnav:\n")
-    assert sorted(leaves(yaml.safe_load(nav.split("\nnot_in_nav")[0]))) == SOURCES
+def complaints(site: Site, address: str) -> Iterator[str]:
+    """Find what is wrong with a page."""
+    page = site[address]
+    yield from (f"a broken link: {link}" for link in site.links(address) if not site.has(link))
+    for anchor in set(page.anchors):
+        if page.anchors.count(anchor) > 1 and not anchor.startswith("__"):
+            yield f"two places of one name: {anchor}"
+    yield from (f"loaded from elsewhere: {load}" for load in page.loads if urlsplit(load).netloc)
+    if page.images_without_text:
+        yield "an image without a text"
+    swallowed = r"\n\s*(?:(?:[-*+•]|\d{1,2}[.)]) |\|.*\|)"  # an item of a list, a row of a table
+    unread = r"\*\*\w|\]\(\w|^\s*(?:\?\?\?|!!!|--8<--|:::)"  # Markdown that nothing has read
+    yield from (f"run together: {text}" for text in page.texts if re.search(f"{swallowed}|{unread}", text))
+    yield from (f"an unknown prompt: {prompt}" for prompt in page.prompts if prompt != "$ ")
 
 
-def leaves(entry: object) -> list[str]:
-    """Give the pages of a part of the menu."""
-    if isinstance(entry, dict):
-        entry = list(entry.values())
-    return [leaf for part in entry for leaf in leaves(part)] if isinstance(entry, list) else [str(entry)]
+def test_pages_are_sound(site: Site) -> None:
+    """Links lead to pages and places, nothing comes from another host, and no list runs into a text."""
+    assert {address: found for address in site if (found := list(complaints(site, address)))} == {}
+    assert sum(len(site.links(address)) for address in site) > 500
+    assert sum(len(page.texts) for page in site.values()) > 1000
+    assert sum(len(page.prompts) for page in site.values()) > 20
 
 
-def test_no_link_is_broken(site: Path, pages: dict[str, Page]) -> None:
-    """Each internal link leads to a page, and each of its anchors to a place on that page."""
-    broken, seen = [], 0
-    for address, page in pages.items():
-        if address == "/404.html":  # its links are absolute, to wherever the site will be
-            continue
-        for link in page.links + page.loads:
-            target, anchor = urldefrag(urljoin(HOST + address, link))
-            if target.startswith(HOST):
-                seen += 1
-                path = unquote(urlsplit(target).path)
-                there = path in pages or (site / path.lstrip("/")).is_file()
-                known = not anchor or path not in pages or unquote(anchor) in pages[path].anchors
-                broken += [] if there and known else [f"{address}: {link}"]
-    assert seen > 500
-    assert broken == []
-
-
-def test_anchors_are_unique(pages: dict[str, Page]) -> None:
-    """No page has two places of one name."""
-    for address, page in pages.items():
-        twice = {anchor for anchor in page.anchors if page.anchors.count(anchor) > 1}
-        assert {anchor for anchor in twice if not anchor.startswith("__")} == set(), address
-
-
-def test_nothing_is_loaded_from_elsewhere(pages: dict[str, Page]) -> None:
-    """No page loads a script, a style, a font or an image from another host; images have a text."""
-    loaded = {load for page in pages.values() for load in page.loads}
-    assert [load for load in loaded if urlsplit(load).netloc] == []
-    assert sum(page.images_without_text for page in pages.values()) == 0
-
-
-def test_search_finds_parameters(site: Path) -> None:
+def test_search_finds_parameters(site: Site) -> None:
     """The search knows each parameter of a pool, and where it is described."""
-    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    index = json.loads((site.folder / "search" / "search_index.json").read_text(encoding="utf-8"))
     texts = [entry["text"] for entry in index["docs"] if entry["location"].startswith("reference/")]
     for parameter in ppp.Pool.__init__.__annotations__.keys() - {"return"}:
         assert any(parameter in text for text in texts), parameter
 
 
-def test_start_page_is_the_readme(site: Path) -> None:
-    """The first page is the README, and its licence is at hand."""
-    assert "pip install ProxyPatternPool" in (site / "index.html").read_text(encoding="utf-8")
-    assert "CC0" in (site / "licence" / "index.html").read_text(encoding="utf-8")
-
-
-def test_nothing_runs_into_a_paragraph(pages: dict[str, Page]) -> None:
-    """No text holds an item of a list or a row of a table, or marks of Markdown that nothing has read."""
-    texts = [(name, text) for name, page in pages.items() for text in page.texts]
-    swallowed = r"\n\s*(?:(?:[-*+•]|\d{1,2}[.)]) |\|.*\|)"
-    unread = r"\*\*\w|\]\(\w|^\s*(?:\?\?\?|!!!|--8<--|:::)"
-    assert len(texts) > 1000
-    assert [item for item in texts if re.search(f"{swallowed}|{unread}", item[1])] == []
-
-
-def test_prompts_are_not_copied(pages: dict[str, Page]) -> None:
-    """The prompt of a command is a span of its own, which the style leaves out when a block is copied."""
-    prompts = [prompt for page in pages.values() for prompt in page.prompts]
-    assert len(prompts) > 20
-    assert set(prompts) == {"$ "}
-    style = (PAGES / "assets" / "site.css").read_text(encoding="utf-8")
+def test_configuration() -> None:
+    """The site knows its address and the repository's; its style leaves prompts out of what is copied."""
+    addresses = dict(re.findall(r"^(site_url|repo_url): (\S+)$", CONFIG, re.MULTILINE))
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert addresses.keys() == {"site_url", "repo_url"}
+    assert all(f'= "{address}"' in project for address in addresses.values())
+    style = (DOCS / "pages" / "assets" / "site.css").read_text(encoding="utf-8")
     assert re.search(r"\[data-md-copying\] \.gp, \[data-md-copying\] \.go \{ display: none; \}", style)
-    for name in SOURCES:  # no other block has prompts
-        for language, code in re.findall(
-            r"^```(\w+)[^\n]*\n(.*?)^```", (PAGES / name).read_text(), re.M | re.S
-        ):
-            assert language == "console" or not re.search(r"^\$ ", code, re.M), name
-
-
-def test_site_knows_its_address() -> None:
-    """The addresses of the site and the repository are those of the distribution."""
-    addresses = re.findall(r"^(site_url|repo_url): (\S+)$", CONFIG.read_text(encoding="utf-8"), re.M)
-    project = (CONFIG.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert dict(addresses).keys() == {"site_url", "repo_url"}
-    assert all(f'= "{address}"' in project for _, address in addresses)
