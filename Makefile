@@ -105,8 +105,8 @@ test.alone: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest $(CORE) --numprocesses 2
 
 stress: $(VENV)/.stamp-check
-	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 \
-	    tests/faults/test_storm.py tests/faults/test_pool_model.py tests/faults/test_signals.py
+	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_storm.py \
+	    tests/faults/test_pool_model.py tests/faults/test_interruptions.py tests/faults/test_interrupted_proxies.py
 
 mutants: $(VENV)/.stamp-check
 	$(BIN)/python tests/mutants.py

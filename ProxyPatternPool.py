@@ -1551,9 +1551,10 @@ class Pool(Generic[T]):
 
     def _put_back(self, record: _Record, now: float) -> None:
         """Make an object in our hands available, to the thread that waits longest first, or doom it."""
+        surplus = self._size - len(self._closing) > self._limit
         if record.state not in _IN_HAND:
             return
-        if record.state is REFUSED or self._size - len(self._closing) > self._limit:
+        if surplus or record.state is REFUSED:
             self._doom(record)
         elif 0 < self._max_use <= record.uses:
             self._nwornout += 1

@@ -1,4 +1,4 @@
-"""What the tests of faults share: visits to each point of a piece of work, and the balance of a pool at rest.
+"""What the tests of faults share: strikes at each point of a piece of work, and the account of what is made.
 
 Where CPython takes signals is known: at the entry of a Python function, after a call of a function written
 in C, and at a jump back. A profiler is called at the first two, with the very effect of a signal: an
@@ -7,55 +7,62 @@ functions with loops are traced instruction by instruction. An exception is rais
 handler covers the jump and what stands before its target, since Python 3.11 and 3.12 look there. Not
 visited: the ends of calls of classes and of `functools.partial`, of which no profiler is told, and (by
 exceptions) finalizers, from which none gets out, and generators that go on. For these, and as a check of all
-this, `test_signals.py` has real signals.
+this, the same scenarios meet real signals, at random moments.
 """
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import dis
 import functools
 import gc
 import inspect
 import itertools
+import multiprocessing
 import os
+import random
 import signal
 import sys
 import threading
-import traceback
+import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
 import pytest
-from conftest import Factory, eventually
+from conftest import at_rest, imbalances
 
 import ProxyPatternPool as ppp
 
+RLock: Any = _thread.RLock
+
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
-
-HOUR = 3600.0
 
 MODULE = ppp.Pool.get.__code__.co_filename
 
 STRESS = float(os.environ.get("PPP_STRESS_SECONDS", "0"))
 """Seconds that a test at random may take where somebody has asked for more than the short form."""
 
+SHARE = STRESS * 0.015 or 0.2
+"""Seconds that signals strike one scenario, or longer, until they have struck it often enough."""
+
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Without it, 1 forked child in 300 is stuck in a lock of CPython's own, as of a dict (seen on 3.13.5)."""
 
-left_pools = pytest.mark.filterwarnings("ignore::ResourceWarning")
-"""Marks a module whose failing tests leave pools behind, of which others should not hear."""
-
 interruptible = [
-    left_pools,
-    pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes signals after any call"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # pools that failing tests leave behind
+    pytest.mark.timeout(STRESS + 60),
     pytest.mark.skipif(sys.implementation.name != "cpython", reason="where signals are taken is CPython's"),
     pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers with signals"),
 ]
 """Marks of a module about interruptions."""
+
+since_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes signals after any call")
+
+Work = Callable[[], object]
 
 
 @functools.cache
@@ -76,26 +83,38 @@ def jumps_back(code: CodeType) -> dict[int, bool]:
 
 
 class Visit:
-    """Does something at one of the points, by number, at which CPython may take a signal in the module."""
+    """Does something at one of the points, by number, at which CPython may take a signal in the module.
 
-    def __init__(self, number: int, deed: Callable[[], object] | None = None) -> None:
+    Where coverage is measured by a tracer, which has to see each call and its end, the points are those after
+    calls of functions written in C alone.
+    """
+
+    at: tuple[str, str, int] | None = None
+    """The function, the event and the line, once it has."""
+
+    def __init__(self, number: int) -> None:
         self.left = number
-        self.deed = deed
-        self.at: tuple[str, str, int] | None = None
+        self.deed: Work | None = None
+        self.measured = sys.gettrace() is not None
 
-    def __call__(self, work: Callable[[], object]) -> None:
+    def __call__(self, work: Work) -> None:
         """Do some work and visit it, with the deed, or by a `KeyboardInterrupt` where there is none."""
         gc.disable()  # finalizers of other things would be visited
         sys.setprofile(self._profile)
-        sys.settrace(self._trace)
+        if not self.measured:
+            sys.settrace(self._trace)
         try:
             work()
         except KeyboardInterrupt:
             assert self.at, "interrupted by somebody else"
         finally:
-            sys.settrace(None)
-            sys.setprofile(None)
+            self._leave()
             gc.enable()
+
+    def _leave(self) -> None:
+        sys.setprofile(None)
+        if not self.measured:
+            sys.settrace(None)
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         if frame.f_code.co_filename != MODULE or not (jumps := jumps_back(frame.f_code)):
@@ -107,11 +126,11 @@ class Visit:
 
     def _profile(self, frame: FrameType, event: str, arg: object) -> None:
         code = frame.f_code
-        if code.co_filename != MODULE or event not in ("call", "c_return"):
-            return
-        if not self.deed and event == "call" and code.co_flags & inspect.CO_GENERATOR:
-            return
-        self._point(frame, event)
+        generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
+        if code.co_filename == MODULE and (
+            event == "c_return" or (event == "call" and not self.measured and not generator)
+        ):
+            self._point(frame, event)
 
     def _point(self, frame: FrameType, event: str) -> None:
         if not self.deed:
@@ -122,29 +141,130 @@ class Visit:
                 above = above.f_back
         self.left -= 1
         if self.left == 0:
-            sys.settrace(None)
-            sys.setprofile(None)
+            self._leave()
             self.at = frame.f_code.co_name, event, frame.f_lineno
-            if self.deed:
-                self.deed()
-            else:
+            if not self.deed:
                 raise KeyboardInterrupt
+            self.deed()
 
 
-def each_point(
-    run: Callable[[Visit], object], deed: Callable[[], object] | None = None, least: int = 5
-) -> None:
-    """Run something again and again, with a visit to each of its points in turn, at least to so many."""
-    for number in itertools.count(1):
-        visit = Visit(number, deed)
+class Ring:
+    """Raises an exception in the main thread, at a moment of some work, by a timer's signal."""
+
+    at: tuple[str, str, int] | None = None
+    again = 0.05
+    """Seconds after which it rings once more: CPython 3.11 may forget a signal that arrives while the main
+    thread works out whether anything is pending, and nobody looks until the next one comes."""
+    most = 0.0
+    """Seconds after which it rings at the latest."""
+    struck = 0
+    armed = False
+
+    def __call__(self, work: Work) -> None:
+        """Repeat some work until it is interrupted; the first time of all, see how long it takes."""
+        if not self.most:
+            start = time.perf_counter()
+            work()
+            self.most = max(1e-4, 1.2 * (time.perf_counter() - start))
+            return
+        before = signal.signal(signal.SIGALRM, self._ring)
         try:
-            run(visit)
-        except BaseException:
-            print(f"point {number}: {visit.at}")
-            raise
-        if visit.at is None:
-            break
-    assert number > least
+            self.armed = True
+            signal.setitimer(signal.ITIMER_REAL, 1e-6 + random.random() * self.most, self.again)
+            self._repeat(work)  # a loop in a `try` would not do, since 3.13 may leave it
+        except (KeyboardInterrupt, SystemExit):
+            assert self.at, "interrupted by somebody else"
+        finally:
+            self.armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _repeat(self, work: Work) -> None:
+        while self.armed:
+            work()
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        if self.armed and frame is not None:
+            self.armed = False
+            self.at = frame.f_code.co_name, "signal", frame.f_lineno
+            self.struck += 1
+            raise random.choice((KeyboardInterrupt, SystemExit))
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Measure no coverage: a tracer costs time, and holds locks when an interruption strikes."""
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        yield
+    finally:
+        threading.settrace(of_threads)
+        sys.settrace(tracer)
+
+
+@contextlib.contextmanager
+def quiet(*errors: type[BaseException]) -> Iterator[None]:
+    """Keep away what Python itself does to an exception that strikes in a finalizer or in logging.
+
+    In a finalizer it goes no further; in `logging`, it may leave a handler's lock behind, held for ever.
+    """
+    shown = sys.unraisablehook
+
+    def hook(unraisable: Any, /) -> None:
+        if not isinstance(unraisable.exc_value, errors):
+            shown(unraisable)
+
+    sys.unraisablehook, ppp.log.disabled = hook, True
+    try:
+        yield
+    finally:
+        sys.unraisablehook, ppp.log.disabled = shown, False
+
+
+Scenario = Callable[[Any], object]
+"""Has a strike do some work, and looks at what it has left."""
+Strikes = Callable[[Scenario], None]
+
+
+def _run(scenario: Scenario, strike: Any) -> bool:
+    try:
+        scenario(strike)
+    except BaseException:
+        print(f"struck at {strike.at}")
+        raise
+    return strike.at is not None
+
+
+def each_point(scenario: Scenario, least: int = 2) -> None:
+    """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
+    with untraced():
+        numbers = itertools.count(1)
+        while _run(scenario, Visit(next(numbers))):
+            pass
+        assert next(numbers) > least + 1
+    numbers = itertools.count(1)
+    while sys.gettrace() is not None and _run(scenario, Visit(next(numbers))):
+        pass
+
+
+def at_random(scenario: Scenario) -> None:
+    """Run a scenario again and again, with signals at random moments."""
+    ring, limit = Ring(), time.monotonic() + SHARE
+    with untraced(), quiet(KeyboardInterrupt, SystemExit):
+        while time.monotonic() < limit or ring.struck <= 20:
+            ring.at = None
+            _run(scenario, ring)
+    print(f"\n{ring.struck} interruptions")
+
+
+Strike = Visit | Ring
+
+by_both = pytest.mark.parametrize(
+    "strikes", [pytest.param(strikes, marks=since_311) for strikes in (each_point, at_random)]
+)
+"""Runs a test with interruptions at each point, and with signals at random."""
 
 
 def owns_lock(pool: ppp.Pool[Any]) -> bool:
@@ -153,33 +273,39 @@ def owns_lock(pool: ppp.Pool[Any]) -> bool:
     return bool(lock._is_owned())
 
 
-def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
-    """List what is not as it has to be at rest, where no permit, no object and no count is missing."""
-    stats = pool.stats()
-    differences = {
-        "permits": stats["sem"]["init"] - stats["sem"]["value"] - stats["nusing"],
-        "lent": stats["nusing"],
-        "to be destroyed": stats["ntodel"],
-        "waiting": stats["nwaiting"],
-        "nowhere": stats["nobjs"] - stats["navail"] - stats["nusing"],
-        "counted": stats["ncreated"] - stats["nobjs"] - stats["ndestroys"],
-        "open": len(factory.alive) - stats["nobjs"],
-        "closed twice": sum(resource.closings > 1 for resource in factory.made),
-    }
-    return {key: value for key, value in differences.items() if value}
+class Refusing(RLock):  # type: ignore[misc]
+    """A lock for which somebody waits when an interruption comes, once."""
+
+    refusals = 1
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        """Be interrupted, or take it."""
+        if self.refusals:
+            self.refusals = 0
+            raise KeyboardInterrupt
+        return bool(super().acquire(*args, **kwargs))
+
+    __enter__ = acquire
 
 
-def check_balance(pool: ppp.Pool[Any], factory: Factory) -> None:
+def check_balance(pool: ppp.Pool[Any], makers: Any) -> None:
     """See that the lock is free, and nothing lent nor missing, once what was taken out is destroyed."""
     assert not owns_lock(pool), "the lock is still held"
     pool._empty()  # as the next return, round or shutdown does
-    if not imbalances(pool, factory):
-        return
-    gc.collect()
-    with suppress(AssertionError):
-        eventually(lambda: not imbalances(pool, factory), 1.0)  # the housekeeper may be making something
-        return
-    assert imbalances(pool, factory) == {}
+    if imbalances(pool, makers):
+        gc.collect()
+    at_rest(pool, makers)
+
+
+def check_usable(pool: ppp.Pool[Any], makers: Any) -> None:
+    """See that a pool in balance lends all that it may, and that its shutdown closes each object once."""
+    check_balance(pool, makers)
+    if not pool._shutdown:
+        for thing in [pool.get(timeout=1.0) for _ in range(pool._max_size or 1)]:
+            pool.ret(thing)
+    pool.shutdown(delay=PATIENCE)
+    assert list(makers.alive) == []
+    check_balance(pool, makers)
 
 
 def running_threads() -> int:
@@ -200,37 +326,33 @@ class Account:
         self.closed: list[Thing] = []
         self.closer: Callable[[Any], None] = self.closed.append
 
-    def missing(self) -> list[float]:
-        """List the things not closed exactly once; to be called once, at the end."""
-        made = next(self._numbers)
-        closings = Counter(float(thing) for thing in self.closed)
+    @property
+    def alive(self) -> list[float]:
+        """List the things not closed exactly once."""
+        made = int(repr(self._numbers)[len("count(") : -1])
+        closings = Counter(map(float, self.closed))
         return [number for number in range(made) if closings[number] != 1]
 
 
-def missing_permits(pool: ppp.Pool[Any]) -> int:
-    """Count the permits that are not free."""
-    assert pool._sem is not None
-    return pool._sem._initial_value - pool._sem._value
+@pytest.fixture(name="account")
+def account_fixture() -> Iterator[Account]:
+    """Give a maker of things, each of which has to be closed once in the end."""
+    account = Account()
+    yield account
+    assert account.alive == []
 
 
 def in_child(work: Callable[[], object], seconds: int = 10) -> int:
     """Fork, let the child do something, and give its status: 0 for true, negative if it was killed."""
-    tracer = sys.gettrace()
-    sys.settrace(
-        None
-    )  # a tracer's own lock may be held in another thread, and would be for ever in the child
-    pid = os.fork()
-    if pid:
-        sys.settrace(tracer)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    status = 70
-    try:
-        threading.settrace(None)
+
+    def run() -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(seconds)  # whoever is stuck for so long dies of it
-        status = 0 if work() else 1
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
+        sys.exit(0 if work() else 1)
+
+    with untraced():  # a tracer's own lock may be held in another thread, and would be for ever in the child
+        process = multiprocessing.get_context("fork").Process(target=run)
+        process.start()
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode

@@ -185,6 +185,42 @@ def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> Non
     assert factory.made[0].closings == 1
 
 
+def test_objects_of_overridden_seams(factory: Factory) -> None:
+    """An object that `_create` has not registered is refused; both that `_new` makes are the pool's."""
+
+    class Foreign(ppp.Pool[Any]):
+        def _create(self) -> Any:
+            return "foreign"
+
+    class Twice(ppp.Pool[Resource]):
+        def _new(self) -> Resource:
+            super()._new()
+            return super()._new()
+
+    with Foreign(factory, 1, 0) as foreign, Twice(factory, 2, 0, closer=Resource.close) as twice:
+        with pytest.raises(ppp.PoolException, match="available"):
+            foreign.get()
+        assert permits(foreign) == (1, 1)
+        lent = twice.get()
+        assert (lent, list(twice._avail)) == (factory.made[1], [factory.made[0]])
+
+
+def test_destroy_and_todel_by_hand(make_pool: MakePool) -> None:
+    """`_destroy` closes a foreign object too, `_todel` keeps or forgets one, unexamined is not put back."""
+    pool = make_pool(max_size=1)
+    other = Resource(Factory(), 0, 0)
+    pool._destroy(other)
+    assert other.closings == 1
+    taken = pool.get()
+    pool._todel.add(taken)
+    assert (repr(pool._todel), permits(pool)) == (f"{{{taken!r}}}", (0, 1))
+    pool._todel.discard(taken)
+    assert (taken.alive, len(pool._todel), permits(pool)) == (True, 0, (1, 1))
+    with pool.obj() as resource:
+        pool._return(resource)
+        assert list(pool._using) == [resource]
+
+
 @pytest.mark.parametrize("lent", [False, True])
 def test_out_and_del_by_hand(make_pool: MakePool, lent: bool) -> None:
     """`_out` takes an object off the account, with its permit until its end; `_del` destroys it."""

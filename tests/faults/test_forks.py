@@ -1,30 +1,21 @@
-"""Forks: the child has a pool of its own, whatever the parent's threads were doing; the parent goes on."""
+"""Forks: the child has a pool of its own, whatever the parent's threads were doing; the parent goes on.
+
+The children are those of multiprocessing. `test_storm.py` forks in the midst of traffic.
+"""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
-import random
 import re
-import signal
-import sys
 import threading
-import time
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import MakePool, Spawn, Stop, Task, eventually, run_python, wait_for
-from helpers_faults import GIL, HOUR, PATIENCE, in_child
+from conftest import HOUR, MakePool, Spawn, Stop, eventually, run_python, wait_for, waiting
+from helpers_faults import PATIENCE, in_child
 
 import ProxyPatternPool as ppp
-
-FORKS = 100
-SLOW = 1.0
-"""Seconds within which a child has to have its object."""
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
@@ -46,146 +37,62 @@ class Thing:
         self.closers.append(os.getpid())
 
 
-def own(pool: ppp.Pool[Any]) -> bool:
-    """Say, in a child, whether the pool lends objects of this process, as many as it may, and closes them."""
+def own(pool: ppp.Pool[Thing]) -> bool:
+    """See, in a child, that the pool lends objects of this process, as many as it may, and closes them."""
     me = os.getpid()
-    size = pool._max_size or 3
-    things = [pool.get(timeout=1.0) for _ in range(size)]
-    good = len({id(thing) for thing in things}) == size and all(thing.pid == me for thing in things)
+    stats = pool.stats()
+    assert stats["nusing"] == stats["navail"] == stats["nwaiting"] == 0
+    things = [pool.get(timeout=1.0) for _ in range(pool._max_size or 3)]
+    assert len({id(thing) for thing in things}) == len(things)
+    assert {thing.pid for thing in things} == {me}
     for thing in things:
         pool.ret(thing)
     again = pool.get(timeout=1.0)
-    good = good and again in things
+    assert again in things
     pool.ret(again)
     pool.shutdown()
     stats = pool.stats()
-    good = good and stats["ncreated"] == stats["ndestroys"] == size and stats["nobjs"] == 0
-    return good and all(thing.closers == [me] for thing in things)
-
-
-def test_fork_under_traffic() -> None:
-    """Forked again and again while threads use it and hold its lock, the pool works in child and parent."""
-    closed: list[int] = []  # the processes which made what this one has closed
-    done: Counter[str] = Counter()
-    stop = threading.Event()
-
-    def fun(number: int) -> Thing:
-        if random.random() < 0.2:
-            stop.wait(0.001)
-        return Thing(number)
-
-    def closer(thing: Thing) -> None:
-        closed.append(thing.pid)
-        thing.close()
-
-    pool: ppp.Pool[Thing] = ppp.Pool(
-        fun, max_size=4, min_size=2, max_use=3, delay=0.005, health=lambda thing: True, closer=closer
-    )
-
-    def traffic() -> None:
-        while not stop.is_set():
-            with pool.obj(timeout=PATIENCE) as thing:
-                assert (thing.pid, thing.closers) == (os.getpid(), [])
-                stop.wait(random.choice([0.0, 0.0, 0.0005]))
-            done["traffic"] += 1
-            pool.stats()
-
-    def locker() -> None:
-        while not stop.is_set():
-            with pool._lock:
-                stop.wait(0.0005)
-            stop.wait(0.0005)
-
-    def child() -> bool:
-        closed.clear()
-        start = time.monotonic()
-        thing = pool.get(timeout=PATIENCE)
-        late = time.monotonic() - start > SLOW
-        running = pool._housekeeper is not None and pool._housekeeper.is_alive()
-        pool.ret(thing)
-        pool.shutdown()
-        if late:
-            os._exit(2)
-        return running and thing.closers == [os.getpid()] and set(closed) == {thing.pid} == {os.getpid()}
-
-    tasks = [Task(work) for work in [traffic] * 5 + [locker]]
-    for task in tasks:
-        task.start()
-    outcomes = Counter(in_child(child, 5) for _ in range(FORKS))
-    stop.set()
-    for task in tasks:
-        task.result(PATIENCE)
-    print(f"\nforks: {dict(outcomes)} by status, meanwhile {dict(done)} in the parent")
-    late = outcomes.pop(2, 0)  # a machine with every core busy may be late for once
-    stuck = 0 if GIL else outcomes.pop(-signal.SIGALRM, 0)
-    assert max(late, stuck) <= FORKS // 20
-    assert outcomes == {0: FORKS - late - stuck}
-    assert done["traffic"] > FORKS
-    pool.shutdown(delay=PATIENCE)
-    stats = pool.stats()
-    assert stats["sem"] == {"value": 4, "init": 4}
-    assert stats["ncreated"] == stats["ndestroys"] == len(closed)
-    assert set(closed) == {os.getpid()}
+    assert (stats["ncreated"], stats["ndestroys"], stats["nobjs"]) == (len(things), len(things), 0)
+    return all(thing.closers == [me] for thing in things)
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["no housekeeper", "housekeeper"])
-def test_fork_while_the_lock_is_held(make_pool: MakePool, spawn: Spawn, delay: float) -> None:
-    """Where another thread holds the pool's lock at the fork, the child gets its own objects."""
-    pool = make_pool(Thing, max_size=3, min_size=2, delay=delay, closer=Thing.close)
-    holding, go = threading.Event(), threading.Event()
+@pytest.mark.parametrize("meanwhile", ["lock held", "being made", "lent and awaited"])
+def test_fork_in_the_midst_of_work(make_pool: MakePool, spawn: Spawn, meanwhile: str, delay: float) -> None:
+    """Whatever threads do at the fork is the parent's: the child has all permits and its own objects."""
+    stop, parent, made = Stop(), os.getpid(), list[Thing]()
+
+    def fun(number: int) -> Thing:
+        if meanwhile == "being made" and os.getpid() == parent:
+            stop()
+        made.append(Thing(number))
+        return made[-1]
 
     def hold() -> None:
         with pool._lock:
-            holding.set()
-            go.wait(0.2)  # not longer: a fork may wait for a lock that is held for a moment only
+            stop.reached.set()
+            stop.go.wait(0.2)  # not longer: a fork may wait for a lock that is held for a moment only
 
-    holder = spawn(hold)
-    wait_for(holding)
-    status = in_child(lambda: own(pool))
-    go.set()
-    holder.result()
-    assert status == 0
-    pool.ret(pool.get(timeout=1.0))
+    def use() -> None:
+        pool.ret(pool.get(PATIENCE))
 
-
-def test_fork_while_an_object_is_being_made(make_pool: MakePool, spawn: Spawn) -> None:
-    """A creation that was under way in another thread at the fork counts in the parent alone."""
-    stop, parent = Stop(), os.getpid()
-
-    def fun(number: int) -> Thing:
-        if os.getpid() == parent:
-            stop()
-        return Thing(number)
-
-    pool = make_pool(fun, max_size=2, min_size=0, closer=Thing.close)
-    getter = spawn(pool.get)
-    wait_for(stop.reached)
-    assert in_child(lambda: own(pool)) == 0
+    pool = make_pool(fun, max_size=2, min_size=0, delay=delay, closer=Thing.close)
+    if meanwhile == "lock held":
+        use()
+    held = [pool.get(), pool.get()] if meanwhile == "lent and awaited" else []
+    task = spawn(hold if meanwhile == "lock held" else use)
+    waiting(pool, 1) if held else wait_for(stop.reached)
+    theirs = made.copy()
+    assert in_child(lambda: own(pool) and all(thing.closers == [] for thing in theirs)) == 0
+    assert not held or pool.stats()["nwaiting"] == 1
     stop.go.set()
-    thing = getter.result()
-    pool.ret(thing)
-    pool.shutdown()
-    assert thing.closers == [parent]
-
-
-def test_fork_while_objects_are_lent_and_awaited(make_pool: MakePool, spawn: Spawn) -> None:
-    """Objects lent and threads waiting at the fork are the parent's: the child has all its permits."""
-    pool = make_pool(Thing, max_size=2, min_size=2, closer=Thing.close)
-    held = [pool.get(), pool.get()]
-    waiter = spawn(pool.get, PATIENCE)
-    eventually(lambda: pool.stats()["nwaiting"] == 1)
-
-    def child() -> bool:
-        stats = pool.stats()
-        fresh = stats["nusing"] == stats["navail"] == stats["nwaiting"] == 0
-        return fresh and own(pool) and all(thing.closers == [] for thing in held)
-
-    assert in_child(child) == 0
-    assert pool.stats()["nwaiting"] == 1
-    pool.ret(held.pop())
-    held.append(waiter.result())
     for thing in held:
         pool.ret(thing)
+    task.result()
+    with pool.obj(timeout=1.0) as thing:
+        assert thing.pid == parent
+    pool.shutdown()
+    assert {tuple(thing.closers) for thing in made} == {(parent,)}
 
 
 @pytest.mark.parametrize("how", ["ret", "block", "broken block"])
@@ -221,8 +128,7 @@ def test_shutdown_and_fork(make_pool: MakePool, first: str) -> None:
     closers = [thing.closers.copy() for thing in things]
 
     def child() -> bool:
-        if first == "the parent":
-            assert pool._shutdown
+        assert pool._shutdown is (first == "the parent")
         pool.__delete__()
         pool.shutdown()
         gc.collect()
@@ -306,27 +212,3 @@ def test_exit_of_the_child(tmp_path: Path) -> None:
     assert unused == ""
     assert set(re.findall("True|False", used)) == {"False"}, "the child's own"
     assert sorted(parent.splitlines()) == ["close 0-True", "close 1-True"]
-
-
-POOL: ppp.Pool[Thing] | None = None
-"""What a program has at the top of a module."""
-
-
-def use_global(_: int) -> tuple[int, int]:
-    """Use the module's pool in a worker process: give the object's process and one's own."""
-    assert POOL is not None
-    with POOL.obj(timeout=PATIENCE) as thing:
-        return thing.pid, os.getpid()
-
-
-def test_multiprocessing_with_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forked workers of multiprocessing each make their own objects with the pool of the parent's module."""
-    pool: ppp.Pool[Thing] = ppp.Pool(Thing, max_size=2, min_size=2, delay=HOUR, closer=Thing.close)
-    monkeypatch.setattr(sys.modules[__name__], "POOL", pool)
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(2, mp_context=context) as workers:
-        pids = list(workers.map(use_global, range(20), timeout=PATIENCE))
-    assert all(made == used for made, used in pids)
-    assert os.getpid() not in {used for _, used in pids}
-    assert [thing.closers for thing in pool._avail] == [[], []]
-    pool.shutdown()

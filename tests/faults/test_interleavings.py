@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import _thread
+import contextvars
+import gc
+import random
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Resource, Spawn, Stop, Task, eventually, wait_for
-from helpers_faults import HOUR, check_balance
+from conftest import (
+    HOUR,
+    Clock,
+    Factory,
+    MakePool,
+    Resource,
+    Spawn,
+    Stop,
+    Task,
+    eventually,
+    wait_for,
+    waiting,
+)
+from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
 
 import ProxyPatternPool as ppp
-
-pytestmark = pytest.mark.untraced
 
 
 def use(pool: ppp.Pool[Any]) -> None:
@@ -29,23 +44,18 @@ def test_shutdown_meets_a_busy_hook(make_pool: MakePool, factory: Factory, spawn
     """A shutdown does not wait for a hook that is busy with an object; everything is closed once."""
     stop = Stop()
 
-    def busy(resource: Resource) -> bool:
-        if hook == "closer":
-            resource.close()
+    def close(resource: Resource) -> None:
+        resource.close()
         stop()
-        return True
-
-    def fun(number: int) -> Resource:
-        resource = factory(number)
-        if hook == "fun":
-            stop()
-        return resource
 
     hooks: dict[str, Any] = {"closer": Resource.close}
-    if hook != "fun":
-        hooks["health" if hook == "check" else hook] = busy
     if hook == "check":
-        hooks["check_after_idle"] = 0.0
+        hooks |= {"health": stop.hook, "check_after_idle": 0.0}
+    elif hook == "closer":
+        hooks["closer"] = close
+    elif hook != "fun":
+        hooks[hook] = stop.hook
+    fun = stop.maker(factory) if hook == "fun" else factory
     pool = make_pool(fun, max_size=3, min_size=0 if hook in ("fun", "opener") else 3, delay=HOUR, **hooks)
     works: dict[str, Callable[[], object]] = {
         "health": pool._health_check,
@@ -61,48 +71,6 @@ def test_shutdown_meets_a_busy_hook(make_pool: MakePool, factory: Factory, spawn
     stop.go.set()
     task.result()
     assert {resource.closings for resource in factory.made} == {1}
-    check_balance(pool, factory)
-
-
-@pytest.mark.parametrize("method", ["shutdown", "drain"])
-def test_nothing_old_is_lent_once_it_has_begun(make_pool: MakePool, spawn: Spawn, method: str) -> None:
-    """While a shutdown, or `drain`, is busy closing one idle object, the others are out of reach already."""
-    stop = Stop()
-    pool = make_pool(max_size=4, min_size=3, closer=stop)
-    old = list(pool._avail)
-    task = spawn(getattr(pool, method))
-    wait_for(stop.reached)
-    if method == "shutdown":
-        with pytest.raises(ppp.PoolException, match="shutting down"):
-            pool.get(timeout=0)
-    else:
-        assert not any(pool.get(timeout=1.0) is resource for resource in old)
-    stop.go.set()
-    task.result()
-    assert not any(resource in pool._avail or resource in pool._using for resource in old)
-
-
-def test_kill_meets_return(make_pool: MakePool, factory: Factory, clock: Clock, spawn: Spawn) -> None:
-    """A return that comes while its object is being killed is a wrong return: closed once, one permit."""
-    stop = Stop()
-
-    def closer(resource: Resource) -> None:
-        resource.close()
-        stop()
-
-    pool = make_pool(factory, max_size=1, min_size=0, max_using_delay_kill=10.0, delay=HOUR, closer=closer)
-    thing = pool.get()
-    clock.advance(11)
-    pool._hkRound()
-    destroyer = spawn(pool._empty)
-    wait_for(stop.reached)
-    with pytest.raises(ppp.TimeOut):
-        pool.get(timeout=0)  # being closed, it still counts
-    pool.ret(thing)
-    stop.go.set()
-    destroyer.result()
-    assert (thing.closings, pool.stats()["nkilled"]) == (1, 1)
-    pool.ret(pool.get(timeout=0))
     check_balance(pool, factory)
 
 
@@ -150,37 +118,36 @@ def test_round_meets_get(make_pool: MakePool, clock: Clock) -> None:
     assert list(pool._using) == lent
 
 
-def test_turn_that_comes_as_the_time_is_over(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
-    """Who is served before it can leave the queue, though its time is over, takes the object or leaves it."""
+@pytest.mark.parametrize("deed", ["ret", "shutdown"])
+def test_turn_that_comes_as_the_time_is_over(
+    make_pool: MakePool, factory: Factory, spawn: Spawn, deed: str
+) -> None:
+    """Who is served before it can leave the queue, though its time is over, takes it, or hears of the end."""
     pool = make_pool(max_size=1)
     lent = pool.get()
     waiter = spawn(pool.get, timeout=0.02)
-    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    waiting(pool, 1)
     with pool._lock:
-        waiter.join(0.1)
+        waiter.join(0.2)
+        pool.ret(lent) if deed == "ret" else pool.shutdown()
+    if deed == "ret":
+        assert waiter.result() is lent
         pool.ret(lent)
-    waiter.join(5.0)
-    try:
-        pool.ret(waiter.result())
-    except ppp.TimeOut:
-        assert list(pool._avail) == [lent]
+    else:
+        with pytest.raises(ppp.PoolException):
+            waiter.result()
     check_balance(pool, factory)
 
 
 def test_examination_meets_a_waiter(make_pool: MakePool, spawn: Spawn) -> None:
     """What a waiter gets after its examination is not among the idle ones any more."""
     stop = Stop()
-
-    def health(resource: Resource) -> bool:
-        stop()
-        return True
-
-    pool = make_pool(max_size=2, min_size=2, health=health)
+    pool = make_pool(max_size=2, min_size=2, health=stop.hook)
     lent = pool.get()
     check = spawn(pool._health_check)
     wait_for(stop.reached)
     waiter = spawn(pool.get)
-    eventually(lambda: pool.stats()["nwaiting"] == 1)
+    waiting(pool, 1)
     stop.go.set()
     examined = waiter.result()
     check.result()
@@ -189,6 +156,7 @@ def test_examination_meets_a_waiter(make_pool: MakePool, spawn: Spawn) -> None:
     assert len(pool._using) == 2
 
 
+@pytest.mark.untraced
 def test_fairness() -> None:
     """Of 40 threads on 4 objects for 5 ms each, the least served has at least 0.9 of the most served."""
     pool: ppp.Pool[object] = ppp.Pool(lambda number: object(), max_size=4)
@@ -214,3 +182,118 @@ def test_fairness() -> None:
     print(f"\nserved {min(served)} to {max(served)} times")
     # the round in which the end comes serves some once more than others
     assert min(served) >= 0.9 * (max(served) - 1)
+
+
+def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two creations that would start a housekeeper, which could not be started before, one does."""
+
+    def fail(*_: object) -> int:
+        raise RuntimeError("no more threads")
+
+    def scenario(visit: Visit) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(_thread, "start_new_thread", fail)
+            pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
+        assert pool._housekeeper is None
+        threads, held = running_threads(), []
+        visit.deed = lambda: held.append(pool.get())
+        visit(lambda: held.append(pool.get()))
+        assert running_threads() == threads + 1
+        for resource in held:
+            pool.ret(resource)
+        pool.shutdown(delay=PATIENCE)
+
+    each_point(scenario)
+
+
+def test_two_classes_at_once(spawn: Spawn) -> None:
+    """A proxy that draws objects of two classes at the same time has the special methods of both."""
+
+    class Called:
+        def __call__(self) -> None: ...
+
+    def scenario(visit: Visit) -> None:
+        proxy: Any = ppp.Proxy(fun=lambda number: ([], Called())[number], max_size=None)
+        others: list[Task] = []
+
+        def overtake() -> None:
+            others.append(spawn(proxy._get_obj))
+            others[0].join(0.01)  # it may have to wait for us
+
+        visit.deed = overtake
+        visit(proxy._get_obj)
+        for other in others:
+            other.result()
+            assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
+
+    each_point(scenario)
+
+
+def test_retter_that_takes_the_object_out(make_pool: MakePool, factory: Factory) -> None:
+    """An object that its own `retter` takes out of the account is destroyed, not made available."""
+    pool: ppp.Pool[Resource] = make_pool(max_size=1, min_size=0, retter=lambda resource: pool._out(resource))
+    with pool.obj() as resource:
+        pass
+    assert resource.closings == 1
+    check_balance(pool, factory)
+
+
+def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
+    """What has just been made is lent once, even if its opener took longer than its life."""
+    life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}
+    pool = make_pool(max_size=1, min_size=0, **life)
+    assert pool.get(timeout=0) is factory.made[0]
+
+
+def test_numbers_of_the_program() -> None:
+    """The random part of a lifetime leaves the program's own random numbers alone."""
+    before = random.getstate()
+    with ppp.Pool(str, 1, max_lifetime=HOUR, delay=HOUR):
+        assert random.getstate() == before
+
+
+def test_another_proxy_that_is_unset() -> None:
+    """A `fun` that uses an unset proxy fails as such, not as if the object had no such attribute."""
+    settings: Any = ppp.Proxy()
+    for max_size in (0, None):
+        proxy: Any = ppp.Proxy(fun=lambda number: settings.url, max_size=max_size, min_size=0)
+        with pytest.raises(ppp.ProxyException) as raised:
+            hasattr(proxy, "execute")
+        assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
+
+
+def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory, spawn: Spawn) -> None:
+    """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
+    proxy: Any = ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close)
+    stop = Stop()
+
+    def work() -> bool:
+        held: Resource = proxy._get_obj()
+        stop()
+        return held.alive
+
+    task = spawn(work)
+    wait_for(stop.reached)
+    proxy.set_fun(Factory())
+    gc.collect()
+    stop.go.set()
+    assert task.result()
+    proxy._set_obj(None)
+
+
+def test_thread_that_keeps_its_context(factory: Factory) -> None:
+    """What a thread has drawn in its own context comes back when it ends, though its `Thread` is kept."""
+    proxy: Any = ppp.Proxy(
+        fun=factory, scope=ppp.Proxy.Scope.WERKZEUG, max_size=1, reclaim=True, closer=Resource.close
+    )
+    thread: Any = threading.Thread(target=proxy._get_obj)
+    if sys.version_info < (3, 14):  # as it does by itself since then
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(proxy._get_obj,))
+        thread._context = context
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert thread._context is not None
+    assert list(proxy._pool._avail) == factory.made
+    proxy._set_obj(None)

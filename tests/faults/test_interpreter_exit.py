@@ -9,7 +9,11 @@ import pytest
 from conftest import run_python
 
 HEAD = """
-import threading, time
+import atexit, threading, time
+
+late = []  # what is to be done after the end of the pools
+atexit.register(lambda: [work() for work in late])
+
 import ProxyPatternPool as ppp
 
 entered = threading.Event()
@@ -17,6 +21,9 @@ entered = threading.Event()
 class Thing:
     def close(self):
         print("closed", flush=True)
+
+def make(size, least=0, fun=lambda number: Thing(), closer=Thing.close, **parameters):
+    return ppp.Pool(fun, size, least, closer=closer, **parameters)
 
 def slow(*_):
     entered.set()
@@ -27,37 +34,52 @@ def until(condition):
     while not condition():
         time.sleep(0.001)
 
+def start(work):
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
 """
 
-ENDS: dict[str, tuple[str, int | None]] = {
-    "no housekeeper": ("pool = ppp.Pool(lambda n: Thing(), 4, 2, closer=Thing.close)", 2),
+JOINED = """
+pool = make(1)
+lent = pool.get()
+go = threading.Event()
+
+def work():
+    go.wait()
+    try:
+        pool.get()
+    except ppp.PoolException as error:
+        print("told" if "shutting down" in str(error) else error)
+
+thread = start(work)
+late += [go.set, lambda: thread.join(15), lambda: print(thread.is_alive())]
+"""
+
+ENDS: dict[str, tuple[str, str | None]] = {
+    "no housekeeper": ("pool = make(4, 2)", "closed closed"),
     "busy housekeeper": (
         """
-        pool = ppp.Pool(
-            lambda n: Thing(), 4, 2, delay=0.0001, health=lambda thing: True, closer=Thing.close
-        )
+        pool = make(4, 2, delay=0.0001, health=lambda thing: True)
         until(lambda: pool.stats()["hk_rounds"] >= 3)
         """,
-        2,
+        "closed closed",
     ),
     "health check": (
         """
-        pool = ppp.Pool(lambda n: Thing(), 4, 2, delay=0.01, health=slow, closer=Thing.close)
+        pool = make(4, 2, delay=0.01, health=slow)
         assert entered.wait(10)
         """,
         None,
     ),
     "creation by a daemon thread": (
         """
-        def fun(number):
-            return Thing() if number < 2 else slow()
-        pool = ppp.Pool(fun, 4, 2, delay=60.0, closer=Thing.close)
-        def hold():
-            pool.get(), pool.get(), pool.get()
-        threading.Thread(target=hold, daemon=True).start()
+        pool = make(4, 2, lambda number: Thing() if number < 2 else slow(), delay=60.0)
+        start(lambda: (pool.get(), pool.get(), pool.get()))
         assert entered.wait(10)
         """,
-        0,
+        "",
     ),
     "closer in a round": (
         """
@@ -66,7 +88,7 @@ ENDS: dict[str, tuple[str, int | None]] = {
             if threading.current_thread() is not threading.main_thread():
                 slow()
         ppp.log.disabled = True
-        pool = ppp.Pool(lambda n: Thing(), 4, 2, delay=0.01, health=lambda thing: False, closer=closer)
+        pool = make(4, 2, delay=0.01, health=lambda thing: False, closer=closer)
         assert entered.wait(10)
         """,
         None,
@@ -78,19 +100,9 @@ ENDS: dict[str, tuple[str, int | None]] = {
         """,
         None,
     ),
-    "waiter, and the end of another pool that lasts": (
-        """
-        pool = ppp.Pool(lambda n: Thing(), 1, 1)
-        thing = pool.get()
-        threading.Thread(target=pool.get, daemon=True).start()
-        until(lambda: pool.stats()["nwaiting"])
-        other = ppp.Pool(lambda n: Thing(), 1, 1, closer=lambda thing: time.sleep(0.5))
-        """,
-        0,
-    ),
     "threads at work": (
         """
-        pool = ppp.Pool(lambda n: Thing(), 2, 2, delay=0.0001, max_use=3, health=lambda thing: True)
+        pool = make(2, 2, closer=None, delay=0.0001, max_use=3, health=lambda thing: True)
         def work():
             try:
                 while True:
@@ -99,81 +111,46 @@ ENDS: dict[str, tuple[str, int | None]] = {
             except ppp.PoolException:  # shut down, in the end
                 pass
         for _ in range(8):
-            threading.Thread(target=work, daemon=True).start()
+            start(work)
         assert entered.wait(10)
         """,
-        0,
+        "",
     ),
     "daemon thread that waits": (
         """
-        pool = ppp.Pool(lambda n: Thing(), 1)
+        pool = make(1)
         lent = pool.get()
-        threading.Thread(target=pool.get, daemon=True).start()
+        start(pool.get)
         until(lambda: pool.stats()["nwaiting"])
-        other = ppp.Pool(lambda n: Thing(), closer=lambda thing: (time.sleep(0.2), thing.close()))
+        other = make(0, 1, closer=lambda thing: (time.sleep(0.2), thing.close()))
         """,
-        1,
+        "closed",
     ),
     "closers that exit": (
         """
         def closer(thing):
             thing.close()
             raise SystemExit(3)
-        one = ppp.Pool(lambda n: Thing(), 3, 3, closer=closer)
-        two = ppp.Pool(lambda n: Thing(), 2, 2, closer=closer)
+        one, two = make(2, 2, closer=closer), make(1, 1, closer=closer)
         """,
-        5,
+        "closed closed closed",
+    ),
+    "thread that asks at the end, and is joined": (JOINED, "told False"),
+    "thread that waits at the end, and is joined": (
+        JOINED + "go.set()\nuntil(lambda: pool.stats()['nwaiting'])",
+        "told False",
     ),
 }
-"""How a program ends, and how many objects it has to have closed, where that is not a matter of chance."""
+"""How a program ends, and what it has to say, where that is not a matter of chance."""
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_program_ends_quietly(end: str) -> None:
     """A program ends with status 0, an empty stderr and its idle objects closed, whatever goes on."""
-    program, closed = ENDS[end]
+    program, said = ENDS[end]
     done = run_python(HEAD + textwrap.dedent(program))
     assert (done.stderr, done.returncode) == ("", 0)
-    assert closed is None or done.stdout.count("closed") == closed
-
-
-@pytest.mark.parametrize("wait", ["asks at the end", "waits already"])
-def test_thread_joined_after_the_end(wait: str) -> None:
-    """A thread that needs an object while the interpreter ends gets its error; who joins it does not hang."""
-    done = run_python(
-        """
-        import atexit, queue, sys, threading, time
-        jobs, before = queue.Queue(), threading.Event()
-
-        @atexit.register
-        def flush():
-            jobs.put("last")
-            thread.join(15)
-            print(thread.is_alive())
-
-        import ProxyPatternPool as ppp
-        pool = ppp.Pool(lambda number: object(), 1)
-        lent = pool.get()
-
-        def work():
-            if sys.argv[1] == "asks at the end":
-                jobs.get()
-            before.set()
-            try:
-                pool.get()
-            except ppp.PoolException as error:
-                print("told" if "shutting down" in str(error) else error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        if sys.argv[1] != "asks at the end":
-            before.wait()
-            while pool.stats()["nwaiting"] == 0:
-                time.sleep(0.001)
-        """,
-        wait,
-    )
-    assert (done.stdout, done.stderr, done.returncode) == ("told\nFalse\n", "", 0)
+    assert said is None or done.stdout.split() == said.split()
 
 
 SUBINTERPRETER = """
@@ -188,14 +165,9 @@ for turn in range(5):
 """
 
 IN_IT = """
-import time
-import ProxyPatternPool as ppp
-pool = ppp.Pool(
-    lambda n: n + 1, 4, 2, delay={delay}, health=bool, closer=lambda n: print("closed", flush=True)
-)
+pool = make(4, 2, delay={delay}, health=bool)
 pool.ret(pool.get())
-while pool.stats()["hk_rounds"] < {rounds}:
-    time.sleep(0.001)
+until(lambda: pool.stats()["hk_rounds"] >= {rounds})
 """
 
 
@@ -204,6 +176,6 @@ while pool.stats()["hk_rounds"] < {rounds}:
 @pytest.mark.parametrize(("delay", "rounds"), [(60.0, 0), (0.0001, 3)], ids=["idle", "busy"])
 def test_end_of_a_subinterpreter(delay: float, rounds: int) -> None:
     """At the end of a subinterpreter the housekeeper is waited for, and idle objects are closed."""
-    done = run_python(SUBINTERPRETER, IN_IT.format(delay=delay, rounds=rounds))
+    done = run_python(SUBINTERPRETER, HEAD + IN_IT.format(delay=delay, rounds=rounds))
     assert (done.stderr, done.returncode) == ("", 0)
     assert (done.stdout.count("destroyed"), done.stdout.count("closed")) == (5, 10)

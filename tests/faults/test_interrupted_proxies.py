@@ -1,58 +1,58 @@
-"""Proxies interrupted at each point, and by their hooks: no object is in two hands, and none is lost."""
+"""Proxies interrupted, or used by signal handlers, at each point: nothing is lost nor in two hands."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Factory, Resource, Spawn
-from helpers_faults import Visit, check_balance, each_point, interruptible, owns_lock
+from conftest import Spawn
+from helpers_faults import (
+    PATIENCE,
+    Account,
+    Refusing,
+    Strike,
+    Strikes,
+    Thing,
+    Visit,
+    account_fixture,  # noqa: F401
+    by_both,
+    check_usable,
+    each_point,
+    interruptible,
+    owns_lock,
+    since_311,
+)
 
 import ProxyPatternPool as ppp
 
-pytestmark = [pytest.mark.untraced, *interruptible]
-
-SCOPES = ["THREAD", "VERSATILE"]
+pytestmark = interruptible
 
 
-MakeProxy = Callable[..., Any]
+def make(account: Account, scope: str = "THREAD", **parameters: Any) -> Any:
+    """Build a proxy of things."""
+    given = {"fun": account.fun, "max_size": 2, "min_size": 0, "closer": account.closer, **parameters}
+    return ppp.Proxy[Any](scope=ppp.Proxy.Scope[scope], **given)
 
 
-@pytest.fixture
-def make_proxy(factory: Factory) -> Iterator[MakeProxy]:
-    """Give a maker of proxies of resources, in some scope, whose pools are shut down when the test ends."""
-    made: list[ppp.Proxy[Any]] = []
-
-    def make(scope: str = "THREAD", **parameters: Any) -> Any:
-        given = {"fun": factory, "max_size": 2, "min_size": 0, "closer": Resource.close, **parameters}
-        made.append(ppp.Proxy[Any](scope=ppp.Proxy.Scope[scope], **given))
-        return made[-1]
-
-    yield make
-    for proxy in made:
-        if proxy._pool is not None:
-            proxy._pool.shutdown()
-
-
-def block(proxy: Any) -> None:
-    with proxy._obj(timeout=1.0):
-        pass
+def block(proxy: Any) -> bool:
+    with proxy._obj(timeout=PATIENCE) as thing:
+        return thing in proxy._pool._using
 
 
 def nested(proxy: Any) -> None:
-    with proxy._obj(timeout=1.0), proxy._obj():
+    with proxy._obj(timeout=PATIENCE), proxy._obj():
         pass
 
 
 def draw(proxy: Any) -> None:
-    proxy._get_obj(timeout=1.0)
+    proxy._get_obj(timeout=PATIENCE)
 
 
-def found(proxy: Any) -> None:
+def found(proxy: Any) -> bool:
     draw(proxy)
-    block(proxy)
+    return block(proxy)
 
 
 def give_back(proxy: Any) -> None:
@@ -65,103 +65,136 @@ def invalidate(proxy: Any) -> None:
     proxy._invalidate_obj()
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("work", [draw, give_back, invalidate, block, nested, found])
+def turn_over(proxy: Any) -> None:
+    proxy._ret_obj()
+    draw(proxy)
+
+
+WORKS: list[Callable[[Any], object]] = [draw, give_back, invalidate, block, nested, found]
+GUESTS: dict[str, Callable[[Any], object]] = {
+    "block": block,
+    "draw": draw,
+    "return": lambda proxy: proxy._ret_obj(),
+    "turn over": turn_over,
+    "invalidate": lambda proxy: proxy._invalidate_obj(),
+    "set anew": lambda proxy: proxy._set_fun(proxy._fun),
+}
+
+
+@by_both
+@pytest.mark.parametrize("scope", ["THREAD", "VERSATILE"])
+@pytest.mark.parametrize("work", WORKS)
 @pytest.mark.parametrize(
-    "parameters", [{}, {"getter": Resource.lend, "retter": Resource.take_back, "max_use": 1}]
+    "parameters", [{}, {"getter": abs, "retter": abs, "max_use": 1}], ids=["bare", "hooks"]
 )
-def test_proxy_interrupted_at_each_point(
-    make_proxy: MakeProxy,
-    factory: Factory,
-    scope: str,
-    work: Callable[[Any], None],
-    parameters: dict[str, Any],
+def test_interrupted_proxy(
+    account: Account, scope: str, work: Callable[[Any], object], parameters: dict[str, Any], strikes: Strikes
 ) -> None:
-    """A proxy's draw, return or block, interrupted at whichever point, loses nothing.
+    """A proxy's draw, return or block, interrupted at whichever moment, loses nothing.
 
     An object that is still the thread's goes back with its next block.
     """
 
-    def run(visit: Visit) -> None:
-        proxy = make_proxy(scope, **parameters)
+    def scenario(strike: Strike) -> None:
+        proxy = make(account, scope, **parameters)
         give_back(proxy)
-        visit(lambda: work(proxy))
+        strike(lambda: work(proxy))
         pool = proxy._pool
         assert not owns_lock(pool)
         if proxy._has_obj():
             assert list(pool._using) == [proxy._get_obj()]
             block(proxy)
         assert not proxy._has_obj()
-        check_balance(pool, factory)
-        pool.shutdown()
-        assert factory.alive == []
+        check_usable(pool, account)
 
-    each_point(run)
+    strikes(scenario)
 
 
+@pytest.mark.parametrize(
+    ("guest", "scope"), [*((guest, "THREAD") for guest in GUESTS), ("turn over", "VERSATILE")]
+)
+@pytest.mark.parametrize("work", WORKS)
+def test_guest_of_a_proxy_at_each_point(
+    account: Account, work: Callable[[Any], object], guest: str, scope: str
+) -> None:
+    """Whatever a signal handler does to a proxy, in whatever draw, block or return, nothing is lost."""
+
+    def scenario(visit: Visit) -> None:
+        proxy = make(account, scope)
+        give_back(proxy)
+        former = proxy._pool
+        visit.deed = lambda: GUESTS[guest](proxy)
+        held: list[object] = []
+        visit(lambda: held.append(work(proxy)))
+        assert held != [False] or guest not in ("block", "draw"), "not lent"
+        if former is not proxy._pool and work not in (block, nested):
+            former.shutdown()  # what no block holds stays lent
+        proxy._ret_obj()
+        assert not proxy._has_obj()
+        check_usable(proxy._pool, account)
+
+    each_point(scenario)
+
+
+@since_311
 @pytest.mark.parametrize(
     ("scope", "parameters"),
     [("THREAD", {"max_size": None}), ("VERSATILE", {"max_size": None}), ("SHARED", {})],
 )
 def test_interrupted_draw_without_a_pool(
-    make_proxy: MakeProxy, spawn: Spawn, scope: str, parameters: dict[str, Any]
+    account: Account, spawn: Spawn, scope: str, parameters: dict[str, Any]
 ) -> None:
     """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
 
-    def run(visit: Visit) -> None:
-        proxy = make_proxy(scope, fun=lambda number: [number], **parameters)
-        visit(lambda: draw(proxy))
+    def scenario(visit: Visit) -> None:
+        proxy = make(account, scope, fun=lambda number: [number], **parameters)
+        visit(proxy._get_obj)
         drawn = spawn(proxy._get_obj).result()
         assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
         assert proxy._nobjs <= 3
 
-    each_point(run, least=2)
+    each_point(scenario)
 
 
-def test_interrupted_set_fun(make_proxy: MakeProxy, factory: Factory) -> None:
-    """An interrupted `_set_fun` leaves the proxy as it was, or set anew; no object is left open."""
-    other = Factory()
+@since_311
+@pytest.mark.parametrize("before", ["nothing", "object", "function"])
+@pytest.mark.parametrize("after", ["object", "function"])
+def test_interrupted_setting(account: Account, before: str, after: str) -> None:
+    """A proxy whose setting is interrupted is as it was, or set anew, in all respects; nothing stays open."""
+    starts: dict[str, dict[str, Any]] = {"object": {"obj": "old"}, "function": {"fun": account.fun}}
+    start = starts.get(before, {})
 
-    def run(visit: Visit) -> None:
-        proxy = make_proxy(min_size=1)
-        give_back(proxy)
+    def scenario(visit: Visit) -> None:
+        proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
         former = proxy._pool
-        visit(lambda: proxy._set_fun(other))
-        resource = proxy._get_obj(timeout=1.0)
-        assert resource.alive
-        assert resource.factory is (factory if proxy._pool is former else other)
-        proxy._ret_obj()
+        if former is not None:
+            give_back(proxy)
+        given = {"obj": ["new"]} if after == "object" else {"fun": account.fun}
+        visit(lambda: proxy._set(**given))
+        try:
+            thing = proxy._get_obj(timeout=1.0)
+        except ppp.ProxyUnset:
+            assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
+        else:
+            assert isinstance(thing, Thing) or thing in ("old", ["new"])
+            assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
+            assert (proxy._pool is None) is not isinstance(thing, Thing)
+            assert proxy._pool is None or list(proxy._pool._using) == [thing]
+            assert former is None or former._shutdown is not (proxy._pool is former)
+            proxy._ret_obj()
         proxy._set_obj(None)
-        if former._shutdown:
-            former.shutdown()  # a second one finishes what an interruption has left
-        del former
-        if factory.alive or other.alive:
+        if account.alive:
+            del former
             gc.collect()
-        assert factory.alive == other.alive == []
+        assert account.alive == []
 
-    each_point(run)
+    each_point(scenario)
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("where", ["make", "open", "lend", "take_back", "reset", "close"])
-def test_interrupted_hook_of_a_proxy(
-    make_proxy: MakeProxy, factory: Factory, scope: str, where: str, error: type[BaseException]
-) -> None:
-    """A draw or return that a hook interrupts leaves no object with the thread that others may be lent."""
-    proxy = make_proxy(
-        scope,
-        max_size=1,
-        max_use=1,
-        opener=Resource.open,
-        getter=Resource.lend,
-        retter=Resource.take_back,
-        reset=Resource.reset,
-    )
-    for work in (block, give_back, block):
-        factory.fails[where] = error()
-        with pytest.raises(error):
-            work(proxy)
-        factory.fails.clear()
-        assert not proxy._has_obj()
-        check_balance(proxy._pool, factory)
+def test_setting_interrupted_before_its_lock() -> None:
+    """A setting that is interrupted while it waits for its lock leaves the proxy as it was."""
+    proxy: Any = ppp.Proxy("old")
+    object.__getattribute__(proxy, "_state").lock = Refusing()
+    with pytest.raises(KeyboardInterrupt):
+        proxy._set_obj(["new"])
+    assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)

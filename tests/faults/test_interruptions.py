@@ -1,217 +1,372 @@
-"""Interruptions of a pool, at each point at which CPython takes signals, and from each hook.
+"""Interruptions of a pool, and signal handlers and finalizers that use it, at each point where they may come.
 
-Which points these are is told in `helpers_faults.py`; `test_signals.py` has real signals at random points.
+Which points these are is told in `helpers_faults.py`. The makers, closers and hooks are functions written in
+C, so that an exception strikes the pool's code and not the test's accounts.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import operator
+import random
+import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import pytest
-from conftest import Factory, MakePool, Resource, Spawn, eventually
+from conftest import HOUR, Factory, MakePool, Resource, Spawn, Task, eventually, keep_house, run_all, waiting
 from helpers_faults import (
-    HOUR,
     PATIENCE,
+    SHARE,
+    Account,
+    Refusing,
+    Strike,
+    Strikes,
     Visit,
+    Work,
+    account_fixture,  # noqa: F401
+    at_random,
+    by_both,
     check_balance,
+    check_usable,
     each_point,
     interruptible,
-    owns_lock,
+    quiet,
     running_threads,
+    since_311,
+    untraced,
 )
 
 import ProxyPatternPool as ppp
 
-pytestmark = [pytest.mark.untraced, *interruptible]
-
-ALL = {
-    "opener": Resource.open,
-    "getter": Resource.lend,
-    "retter": Resource.take_back,
-    "reset": Resource.reset,
-    "health": Resource.check,
-    "check_after_idle": 0.0,
-    "max_use": 1,
-    "max_lifetime": HOUR,
-    "max_using_delay": HOUR,
-    "delay": HOUR,
-}
-EMPTY = {"min_size": 0}
-
-Work = Callable[[ppp.Pool[Any]], object]
+pytestmark = interruptible
 
 
-def lend(pool: ppp.Pool[Any]) -> None:
+def make(account: Account, **parameters: Any) -> ppp.Pool[Any]:
+    """Build a pool of things."""
+    return ppp.Pool(account.fun, **{"max_size": 3, "closer": account.closer, **parameters})
+
+
+def use(pool: ppp.Pool[Any]) -> None:
+    """Use an object in a block."""
     with pool.obj():
         pass
 
 
-def lend_two(pool: ppp.Pool[Any]) -> None:
-    with pool.obj(), pool.obj():
-        pass
+class Subject:
+    """A pool with a lent object and idle ones, what is done with it, and what its holders have in hand."""
+
+    def __init__(self, account: Account, idle: int = 1, **parameters: Any) -> None:
+        now = {name: value for name, value in parameters.items() if name[0] != "_"}
+        self.account = account
+        self.most = 0
+        self.kept: list[Any] = []
+        self.pool = make(account, timeout=0.0, **now)
+        for name in parameters.keys() - now:
+            setattr(self.pool, name, parameters[name])  # set now, they start no housekeeper
+        self.mine, *others = [self.pool.get() for _ in range(1 + idle)]
+        for other in others:
+            self.pool.ret(other)
+        for use in self.pool._uses.values():
+            use.last_get -= 10.0
+            use.last_ret -= 10.0
+
+    def do(self, deed: Callable[[Subject], object]) -> None:
+        """Do something, for which there may be no object."""
+        with suppress(ppp.PoolException):
+            deed(self)
+
+    def fun(self, number: int) -> Any:
+        """Make a thing, and count how many there are."""
+        thing = self.account.fun(number)
+        self.most = max(self.most, len(self.account.alive))
+        return thing
+
+    def keep(self) -> None:
+        self.kept.append(self.pool.get())
+
+    def borrow(self) -> None:
+        use(self.pool)
+
+    def borrow_two(self) -> None:
+        with self.pool.obj(), self.pool.obj():
+            pass
+
+    def spoil(self) -> None:
+        with self.pool.obj() as thing:
+            self.pool.invalidate(thing)
+
+    def get_and_ret(self) -> None:
+        self.keep()
+        self.pool.ret(self.kept[-1])
+
+    def give_back(self) -> None:
+        if self.mine in self.pool._using:
+            self.pool.ret(self.mine)
+
+    def turn_over(self) -> None:
+        self.give_back()
+        self.keep()
+
+    def keep_house(self) -> None:
+        keep_house(self.pool)
 
 
-def spoil(pool: ppp.Pool[Any]) -> None:
-    with pool.obj() as resource:
-        pool.invalidate(resource)
+NONE = {"idle": 0, "max_size": 2}
+STRICT = {"_max_avail_delay": 5.0, "_max_using_delay_kill": 5.0, "_max_use": 2}
+ALL: dict[str, Any] = {
+    "opener": abs,
+    "getter": abs,
+    "retter": abs,
+    "reset": abs,
+    "health": operator.truth,
+    "check_after_idle": 0.0,
+    "max_use": 3,
+    "max_lifetime": HOUR,
+    "max_using_delay": HOUR,
+    "delay": HOUR,
+}
+REFUSED = ALL | {"health": operator.not_, "min_size": 2}
+
+WORKS: dict[str, tuple[Callable[[Subject], object], dict[str, Any]]] = {
+    "get": (Subject.keep, {}),
+    "get, none idle": (Subject.keep, NONE),
+    "get, strict": (Subject.keep, STRICT),
+    "get and ret, all hooks": (Subject.get_and_ret, ALL),
+    "obj": (Subject.borrow, {}),
+    "obj, none idle": (Subject.borrow, NONE),
+    "obj, strict": (Subject.borrow, STRICT),
+    "obj, worn out": (Subject.borrow, {"max_use": 1}),
+    "obj, refused": (Subject.borrow, REFUSED),
+    "two objs, all hooks": (Subject.borrow_two, ALL | {"min_size": 2}),
+    "ret": (lambda it: it.pool.ret(it.mine), {}),
+    "ret, none idle": (lambda it: it.pool.ret(it.mine), NONE),
+    "ret, strict": (lambda it: it.pool.ret(it.mine), STRICT),
+    "ret, all hooks": (lambda it: it.pool.ret(it.mine), ALL),
+    "invalidate": (lambda it: it.pool.invalidate(it.mine), {}),
+    "invalidate in a block": (Subject.spoil, {"min_size": 3}),
+    "round, strict": (Subject.keep_house, STRICT),
+    "round, refused": (Subject.keep_house, REFUSED),
+    "drain": (lambda it: it.pool.drain(), {"idle": 2}),
+    "resize up": (lambda it: it.pool.resize(3, 4), {}),
+    "resize down": (lambda it: it.pool.resize(0, 1), {"idle": 2}),
+    "delete": (lambda it: it.pool.__delete__(), {"min_size": 2}),
+    "stats": (lambda it: it.pool.stats(), STRICT),
+    "shutdown": (lambda it: it.pool.shutdown(), {}),
+}
+
+GUESTS: dict[str, Callable[[Subject], object]] = {
+    "borrows": Subject.borrow,
+    "keeps": Subject.keep,
+    "gives back": Subject.give_back,
+    "turns over": Subject.turn_over,
+    "keeps house": Subject.keep_house,
+    "closes all": lambda it: it.pool.__delete__(),
+    "shuts down": lambda it: it.pool.shutdown(),
+}
 
 
-def refuse(pool: ppp.Pool[Any]) -> None:
-    for resource in pool._avail:
-        resource.healthy = False
-    lend(pool)
+@by_both
+@pytest.mark.parametrize("what", WORKS)
+def test_interrupted(account: Account, what: str, strikes: Strikes) -> None:
+    """Whatever the pool does, an interruption at whichever moment loses no permit, object, count or lock.
+
+    An interrupted `get` has lent nothing, and a `ret` that has begun is done.
+    """
+    work, parameters = WORKS[what]
+
+    def scenario(strike: Strike) -> None:
+        it = Subject(account, **parameters)
+        strike(lambda: it.do(work))
+        assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
+        if what.startswith("ret") and it.mine in it.pool._using and strikes is each_point:
+            assert strike.at is not None
+            assert strike.at[:2] == ("ret", "call"), "it has begun"
+        for thing in it.pool._using:
+            it.pool.ret(thing)
+        check_usable(it.pool, account)
+
+    strikes(scenario)
 
 
-def keep_house(pool: ppp.Pool[Any]) -> None:
-    pool._hkRound()
-    pool._health_check()
-    pool._empty()
-    pool._fill()
+@pytest.mark.parametrize(
+    ("what", "guest"),
+    [
+        (what, guest)
+        for what, (_, parameters) in WORKS.items()
+        for guest in GUESTS
+        if "delay" not in parameters
+        # what is being returned would be somebody else's by then
+        if not (guest == "turns over" and what.startswith(("ret", "invalidate")))
+    ],
+)
+def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
+    """Whatever a signal handler does to the pool, whatever that is doing, nothing is lost."""
+    work, parameters = WORKS[what]
+
+    def scenario(visit: Visit) -> None:
+        it = Subject(account, **parameters)
+        it.pool._fun = it.fun
+        visit.deed = lambda: it.do(GUESTS[guest])
+        visit(lambda: it.do(work))
+        if what not in ("delete", "shutdown") and guest not in ("closes all", "shuts down"):
+            assert not set(it.kept) & set(account.closed), "closed while lent"
+        assert guest == "turns over" or len(set(it.kept)) == len(it.kept)
+        for thing in it.pool._using:
+            assert thing in [it.mine, *it.kept], "lent to nobody"
+            it.pool.ret(thing)
+        assert it.most <= (it.pool._max_size or 0)
+        check_usable(it.pool, account)
+
+    each_point(scenario)
 
 
-WORKS = [
-    pytest.param(lend, {}, id="obj"),
-    pytest.param(lend, EMPTY, id="obj of an empty pool"),
-    pytest.param(lend, {"max_use": 1}, id="obj worn out"),
-    pytest.param(lend_two, ALL | {"min_size": 2}, id="two objs, all hooks"),
-    pytest.param(spoil, {}, id="obj invalidated"),
-    pytest.param(refuse, ALL, id="obj refused"),
-    pytest.param(ppp.Pool.drain, {"min_size": 2}, id="drain"),
-    pytest.param(lambda pool: pool.resize(2, 3), EMPTY, id="resize up"),
-    pytest.param(lambda pool: pool.resize(0, 1), {"min_size": 2}, id="resize down"),
-    pytest.param(keep_house, ALL | {"min_size": 2}, id="round"),
-    pytest.param(ppp.Pool.__delete__, {"min_size": 2}, id="delete"),
-    pytest.param(ppp.Pool.stats, {}, id="stats"),
-    pytest.param(ppp.Pool.shutdown, {"min_size": 2}, id="shutdown"),
-]
+@pytest.mark.parametrize("deed", ["ret", "shutdown"])
+def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn, deed: str) -> None:
+    """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
+    told: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+        "ret": nullcontext,
+        "shutdown": lambda: pytest.raises(ppp.PoolException, match="shutting down"),
+    }
 
+    def scenario(visit: Visit) -> None:
+        pool = make_pool(max_size=1)
+        held = [pool.get()]
+        over = threading.Event()
 
-@pytest.mark.parametrize(("work", "parameters"), WORKS)
-def test_interrupted_at_each_point(factory: Factory, work: Work, parameters: dict[str, Any]) -> None:
-    """Whatever the pool does, an interruption at whichever point loses no permit, object, count or lock."""
+        def come() -> None:
+            for resource in held:
+                pool.ret(resource) if deed == "ret" else pool.shutdown()
+            held.clear()
 
-    def run(visit: Visit) -> None:
-        pool: ppp.Pool[Any] = ppp.Pool(factory, **{"max_size": 2, "closer": Resource.close, **parameters})
-        visit(lambda: work(pool))
-        assert not owns_lock(pool)
-        if pool._shutdown:
-            pool.shutdown()  # a second one finishes what an interruption has left
-        check_balance(pool, factory)
-        if not pool._shutdown:
-            for resource in [pool.get(timeout=1.0) for _ in range(pool._max_size or 1)]:
-                pool.ret(resource)
-        pool.shutdown(delay=PATIENCE)
-        assert factory.alive == []
+        def wait() -> None:
+            with told[deed]():
+                pool.ret(pool.get(timeout=PATIENCE))
 
-    each_point(run)
-
-
-@pytest.mark.parametrize("parameters", [{}, ALL, {"max_use": 1}], ids=["bare", "all hooks", "worn out"])
-@pytest.mark.parametrize("what", ["get", "ret", "invalidate"])
-def test_interrupted_get_and_ret(
-    make_pool: MakePool, factory: Factory, what: str, parameters: dict[str, Any]
-) -> None:
-    """An interrupted `get` has lent nothing; a `ret` or `invalidate` that has begun is done, once."""
-
-    def run(visit: Visit) -> None:
-        pool = make_pool(**{"max_size": 2, **parameters})
-        held: list[Any] = []
-        if what == "get":
-            visit(lambda: held.append(pool.get()))
-            assert len(held) == (visit.at is None)
-        else:
-            held.append(pool.get())
-            visit(lambda: getattr(pool, what)(held[0]))
-            if visit.at and visit.at[:2] != (what, "call"):  # it has begun
-                assert what == "invalidate" or held[0] not in pool._using
-        for resource in held:
-            if resource in pool._using:
-                pool.ret(resource)
-        check_balance(pool, factory)
+        task = spawn(lambda: come() if not over.wait(0.02) else None)
+        visit.deed = come
+        start = time.monotonic()
+        visit(wait)
+        assert time.monotonic() - start < PATIENCE / 2
+        over.set()
+        task.result()
         pool.shutdown()
 
-    each_point(run)
+    each_point(scenario)
 
 
-def test_interrupted_constructor_leaves_nothing(factory: Factory) -> None:
-    """A constructor interrupted at whichever point leaves no open object and no running thread."""
+class Cycle:
+    """A piece of garbage whose finalizer uses a pool and a proxy."""
+
+    seen = 0
+
+    def __init__(self, pool: ppp.Pool[Any], proxy: ppp.Proxy[Any]) -> None:
+        self.me, self.pool, self.proxy = self, pool, proxy
+
+    def __del__(self) -> None:
+        """Use the pool, wherever the collector was called from."""
+        with suppress(ppp.TimeOut), self.pool.obj(timeout=0), self.proxy._obj(timeout=0):
+            Cycle.seen += self.pool.stats()["nusing"]
+
+
+@pytest.mark.untraced
+def test_finalizer_uses_the_pool() -> None:
+    """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
+    account, other = Account(), Account()
+    pool: ppp.Pool[Any] = ppp.Pool(account.fun, max_size=3, min_size=2, max_use=3, closer=account.closer)
+    proxy = ppp.Proxy[Any](fun=other.fun, max_size=3, max_use=3, closer=other.closer)
+    before = gc.get_threshold()
+
+    def use() -> None:
+        for _ in range(150):
+            Cycle(pool, proxy)
+            with pool.obj(timeout=PATIENCE), proxy._obj(timeout=PATIENCE):
+                pool.stats()
+
+    gc.set_threshold(1, 1, 1)
+    try:
+        run_all(use, use, seconds=PATIENCE)
+    finally:
+        gc.set_threshold(*before)
+        gc.collect()
+    assert Cycle.seen
+    assert proxy._pool is not None
+    check_usable(pool, account)
+    check_usable(proxy._pool, other)
+
+
+@by_both
+def test_interrupted_constructor_leaves_nothing(account: Account, strikes: Strikes) -> None:
+    """A constructor interrupted at whichever moment leaves no open object and no running thread."""
     threads = running_threads()
 
-    def run(visit: Visit) -> None:
+    def scenario(strike: Strike) -> None:
         pools: list[ppp.Pool[Any]] = []
-        visit(
-            lambda: pools.append(
-                ppp.Pool(factory, 3, 2, delay=HOUR, opener=Resource.open, closer=Resource.close)
-            )
-        )
-        assert len(pools) == (visit.at is None)
+        strike(lambda: pools.append(make(account, min_size=2, delay=HOUR, opener=abs)))
         for pool in pools:
             pool.shutdown()
-        if factory.alive:
+        if account.alive:
             gc.collect()
-        assert factory.alive == []
+        assert account.alive == []
 
-    each_point(run, least=20)
+    strikes(scenario)
     eventually(lambda: running_threads() <= threads)
 
 
-def test_interrupted_shutdown_closes_all(factory: Factory) -> None:
+@by_both
+def test_interrupted_shutdown_closes_all(account: Account, strikes: Strikes) -> None:
     """A shutdown that has begun closes everything, and ends the housekeeper, wherever it is interrupted."""
 
-    def run(visit: Visit) -> None:
-        pool: ppp.Pool[Any] = ppp.Pool(factory, 3, 3, delay=HOUR, closer=Resource.close)
-        pool.get()
-        thread = pool._housekeeper
+    def scenario(strike: Strike) -> None:
+        pool = make(account, max_size=3, min_size=3, delay=HOUR)
+        held, thread = pool.get(), pool._housekeeper
         assert thread is not None
-        visit(pool.shutdown)
-        if not pool._shutdown:
+        strike(pool.shutdown)
+        if not pool._shutdown or strikes is at_random:
             pool.shutdown()
-        assert factory.alive == []
+        assert account.alive == []
         thread.join(PATIENCE / 4)
         assert not thread.is_alive()
-        check_balance(pool, factory)
+        pool.ret(held)
+        check_balance(pool, account)
 
-    each_point(run)
+    strikes(scenario)
 
 
+@since_311
 @pytest.mark.parametrize("what", ["ret", "invalidate"])
-def test_interrupted_waiter_leaves_all_to_the_next(
-    make_pool: MakePool, factory: Factory, spawn: Spawn, what: str
-) -> None:
+def test_interrupted_waiter_leaves_all_to_the_next(account: Account, spawn: Spawn, what: str) -> None:
     """A waiter interrupted before or after its turn has come, with an object or without, loses neither."""
 
-    def give_back(pool: ppp.Pool[Any], resource: Resource, over: threading.Event) -> None:
+    def give_back(pool: ppp.Pool[Any], thing: Any, over: threading.Event) -> None:
         eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
-        getattr(pool, what)(resource)
+        getattr(pool, what)(thing)
 
-    def run(visit: Visit) -> None:
-        pool = make_pool(max_size=1, min_size=0, health=Resource.check, check_after_idle=0.0, delay=HOUR)
+    def scenario(visit: Visit) -> None:
+        pool = make(account, max_size=1, min_size=0, health=operator.not_, check_after_idle=0.0, delay=HOUR)
         over = threading.Event()
         task = spawn(give_back, pool, pool.get(), over)
-        visit(lambda: lend(pool))
+        visit(lambda: use(pool))
         over.set()
         task.result()
-        check_balance(pool, factory)
-        with pool.obj(timeout=PATIENCE):
-            pass
-        pool.shutdown()
+        check_usable(pool, account)
 
-    each_point(run, least=10)
+    each_point(scenario, least=10)
 
 
-def test_interrupted_return_ends_no_later_lending(
-    make_pool: MakePool, factory: Factory, spawn: Spawn
-) -> None:
+@since_311
+def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn) -> None:
     """A return that is interrupted when its object is lent to somebody else leaves that lending alone."""
 
-    def run(visit: Visit) -> None:
-        pool = make_pool(max_size=1, min_size=0)
+    def scenario(visit: Visit) -> None:
+        pool = make(account, max_size=1, min_size=0)
         mine = pool.get()
         other = spawn(pool.get, PATIENCE)
-        eventually(lambda: pool.stats()["nwaiting"] == 1)
+        waiting(pool, 1)
 
         def strike() -> None:
             other.join(0.05)
@@ -224,19 +379,110 @@ def test_interrupted_return_ends_no_later_lending(
             pool.ret(mine)
         assert list(pool._using) == [other.result()]
         pool.ret(other.result())
-        check_balance(pool, factory)
-        pool.shutdown()
+        check_usable(pool, account)
 
-    each_point(run)
+    each_point(scenario)
+
+
+@pytest.mark.parametrize("work", ["get", "ret"])
+def test_interrupted_before_the_lock(account: Account, work: str) -> None:
+    """An interruption while a thread waits for the lock leaves it alone."""
+    pool = make(account, max_size=1)
+    thing = pool.get() if work == "ret" else None
+    pool._lock = Refusing()
+    with pytest.raises(KeyboardInterrupt):
+        pool.get() if work == "get" else pool.ret(thing)
+    check_usable(pool, account)
+
+
+class Injected(BaseException):
+    """The exception that another thread raises in one."""
+
+
+class Victim(Task):
+    """A thread in which another one raises an exception again and again, always inside `_repeat`."""
+
+    ready = over = False
+    struck = 0
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(self._survive)
+        self.work = work
+
+    def _survive(self) -> None:
+        while not self.over:
+            try:
+                self._repeat()
+            except Injected:
+                self.struck += 1
+
+    def _repeat(self) -> None:
+        self.ready = True
+        while not (self.over and self.ready):  # else an exception is on its way
+            self.work()
+
+    def strike(self) -> None:
+        """Raise an exception in the thread (called by another one)."""
+        self.ready = False
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(self.ident or 0), ctypes.py_object(Injected)
+        )
+
+
+@since_311
+@pytest.mark.parametrize("through", ["pool", "proxy"])
+def test_exceptions_injected_into_threads(account: Account, through: str) -> None:
+    """Exceptions injected into four threads that use two objects in blocks, and time out, lose nothing."""
+    proxy = ppp.Proxy[Any](fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
+    pool = proxy._pool
+    assert pool is not None
+    borrow: Callable[[float], Any] = pool.obj if through == "pool" else proxy._obj
+
+    def work() -> None:
+        with suppress(ppp.TimeOut), borrow(random.random() * 0.001):
+            time.sleep(random.random() * 50e-6)
+
+    victims = [Victim(work) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    with untraced(), quiet(Injected):
+        sys.setswitchinterval(1e-5)
+        try:
+            for victim in victims:
+                victim.start()
+            limit = time.monotonic() + SHARE
+            while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
+                victim = random.choice(victims)
+                if victim.ready:
+                    victim.strike()
+                time.sleep(0)
+            for victim in victims:
+                victim.over = True
+                victim.join(1.0)
+                if victim.is_alive():  # the last one was lost, as in a finalizer
+                    victim.strike()
+                victim.result(PATIENCE)
+        finally:
+            sys.setswitchinterval(interval)
+    gc.collect()
+    check_usable(pool, account)
+
+
+def test_interrupted_constructor_of_a_block() -> None:
+    """A block that was interrupted in its constructor goes quietly."""
+    with ppp.Pool(str) as pool:
+        for block in (pool.obj(), ppp.Proxy(1)._obj()):
+            cls: Any = type(block)
+            cls.__new__(cls)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("where", ["make", "open", "lend", "take_back", "reset", "close", "check"])
-def test_interrupted_hook(
-    make_pool: MakePool, factory: Factory, where: str, error: type[BaseException]
-) -> None:
-    """An interruption raised in any hook reaches the caller or not, but loses no permit and no object."""
-    pool = make_pool(
+@pytest.mark.parametrize("through", ["pool", "THREAD", "VERSATILE"])
+def test_interrupted_hook(factory: Factory, through: str, where: str, error: type[BaseException]) -> None:
+    """An interruption raised in any hook loses no permit and no object, and leaves none with the thread."""
+    proxy = ppp.Proxy[Any](
+        fun=factory,
+        scope=ppp.Proxy.Scope.AUTO if through == "pool" else ppp.Proxy.Scope[through],
         max_size=1,
         min_size=0,
         max_use=1 if where == "close" else 0,
@@ -244,23 +490,29 @@ def test_interrupted_hook(
         getter=Resource.lend,
         retter=Resource.take_back,
         reset=Resource.reset,
+        closer=Resource.close,
         health=Resource.check,
         check_after_idle=0.0 if where == "check" else None,
         delay=HOUR,
     )
+    pool = proxy._pool
+    assert pool is not None
+
+    def work() -> None:
+        for _ in range(2):  # an examination comes with the second one
+            if through == "pool":
+                use(pool)
+            else:
+                proxy._get_obj(timeout=1.0)
+                proxy._ret_obj()
+
     for _ in range(3):
         factory.fails[where] = error()
-        try:
-            with pool.obj(timeout=1.0):
-                pass
-            pool.get(timeout=1.0)
-        except error:
-            pass
+        with pytest.raises(error):
+            work()
         factory.fails.clear()
-        for lent in list(pool._using):
-            pool.ret(lent)
+        assert not proxy._has_obj()
         check_balance(pool, factory)
-        pool.ret(pool.get(timeout=0))
-        assert factory.most_alive == 1
-    pool.shutdown()
-    assert factory.alive == []
+        pool.invalidate(pool.get(timeout=0))
+    assert factory.most_alive == 1
+    check_usable(pool, factory)
