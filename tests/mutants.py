@@ -254,11 +254,6 @@ MUTANTS: list[Mutant] = [
     Mutant("Pool.ret", "what is not lent is not returned",
            "lent = record.state is LENT", "lent = True",
            "pool/test_return.py::test_wrong_return"),
-    Mutant("Pool._put_back", "a call comes before the look at the state",
-           "surplus = self._size - len(self._closing) > self._limit if record.state not in _IN_HAND: return",
-           "if record.state not in _IN_HAND: return\n"
-           "        surplus = self._size - len(self._closing) > self._limit",
-           "faults/test_interruptions.py::test_guest_at_each_point"),
     Mutant("Pool._doom", "an interrupted return does not end a later lending",
            "or lending not in (None, record.lending)", "",
            "faults/test_interruptions.py::test_interrupted_return_ends_no_later_lending"),
