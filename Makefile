@@ -18,7 +18,7 @@ TYPED := ProxyPatternPool.py tests/conftest.py $(CORE)
 NODE := $(shell command -v node)
 
 .PHONY: help venv demo serve check integration check.all lint types pyright test types.all test.integration test.alone
-.PHONY: stress mutants bench docs docs-look build clean
+.PHONY: stress mutants bench bench.page docs docs-look build clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make stress       the storm, for SECONDS=$(SECONDS)'
 	@echo 'make mutants      take one mechanism out at a time, and see a test fail'
 	@echo 'make bench        speed beside other pools and proxies'
+	@echo 'make bench.page   the page of it and its plots, from the figures that are kept'
 	@echo 'make docs         the site'
 	@echo 'make docs-look    pictures of it by Chromium'
 	@echo 'make build        wheel and sdist, into dist'
@@ -111,8 +112,13 @@ stress: $(VENV)/.stamp-check
 mutants: $(VENV)/.stamp-check
 	$(BIN)/python tests/mutants.py
 
+# On one Python, beside the figures of others: with PYTHON=python3.14 VENV=.venv-3.14, and for a build without
+# the GIL also PYTHON_GIL=0, or else what some peers load brings it back.
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m tests.bench
+
+bench.page:
+	$(PYTHON) -m tests.bench --page
 
 docs: $(VENV)/.stamp-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/mkdocs.yml

@@ -1,124 +1,177 @@
-"""The plots of the page."""
+"""The plots of the page: SVG for a width of 400 pixels, on no background, in the colours of the page.
+
+Text has 13 of 420 pixels. A picture in a dark page is dark, too: browsers hand the page's colour scheme on.
+"""
 
 from __future__ import annotations
 
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-
-from matplotlib import pyplot
-
-from . import pools, proxies
-from .report import Run, ordered
+from . import pools, proxies, report
 from .timing import Table
 
-COLOURS = ("#1b6ca8", "#e07b39", "#4c956c", "#8a5a9e", "#777777")
-PEERS = ("#9bbfd8", "#f0c3a1", "#adcfbd", "#cbb3d5", "#bbbbbb")
+WIDTH = 420
+HEIGHT = 230
+"""Of a chart with axes."""
+STYLE = """\
+text { font: 13px system-ui, sans-serif; fill: #222 }
+.title { font-weight: bold }
+.grid { stroke: #8886 }
+.spread { stroke: #222; stroke-width: 1.5 }
+@media (prefers-color-scheme: dark) { text { fill: #e4e4e4 } .spread { stroke: #e4e4e4 } }
+"""
+OWN, OTHER = "#0d9488", "#7187a3"
+COLOURS = ("#d9682f", "#4f86d9", "#c05fa8", "#94812b", "#d14b57", "#7a6fd0", "#5f8f3a", "#888888")
+"""All have a contrast of 3 to white and to the dark page."""
 
-STYLE: Any = {
-    "svg.hashsalt": "ProxyPatternPool",  # the same figures give the same file
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-}
+
+class Drawing:
+    """An SVG that grows downwards."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.y = 0.0
+        self._parts = [f"<style>{STYLE}</style>"]
+
+    def add(self, tag: str, *content: str, **attributes: object) -> None:
+        """Draw an element."""
+        its = (f'{key.strip("_").replace("_", "-")}="{value}"' for key, value in attributes.items())
+        self._parts.append(f"<{tag} {' '.join(its)}>{html.escape(''.join(content))}</{tag}>")
+
+    def text(self, x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> None:
+        """Write words."""
+        self.add("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, class_=kind)
+
+    def title(self, words: str) -> None:
+        """Begin a chart."""
+        self.text(0, self.y + 20, words, kind="title")
+        self.y += 32
+
+    def key(self, entries: dict[str, dict[str, object]], columns: int = 2) -> None:
+        """Say which look stands for what."""
+        for place, (name, look) in enumerate(entries.items()):
+            x, y = place % columns * WIDTH / columns, self.y + 20 * (place // columns) + 12
+            self.add("path", d=f"M{x} {y - 4}h24", fill="none", **look)
+            self.text(x + 30, y, name)
+        self.y += 20 * math.ceil(len(entries) / columns) + 12
+
+    def save(self, file: Path) -> None:
+        """Write the file."""
+        size = f'width="{WIDTH}" height="{self.y:.0f}" viewBox="0 0 {WIDTH} {self.y:.0f}"'
+        body = "\n".join(self._parts)
+        file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{body}\n</svg>\n', "utf-8")
 
 
-def _bars(axes: Any, tables: dict[str, Table], column: str, scale: float, names: list[str]) -> None:
+def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, factor: float) -> None:
     """Draw one operation: a group of bars for each contender, a bar for each version of Python."""
-    height = 0.8 / len(tables)
-    for index, (version, table) in enumerate(tables.items()):
-        offset = (index - (len(tables) - 1) / 2) * height
-        label = f"Python {version}"
-        for place, name in enumerate(names):
-            found = table.figure(name, column)
-            if found is None:
-                continue
-            value = found.median * scale
-            spread = [[max(0.0, value - found.q1 * scale)], [max(0.0, found.q3 * scale - value)]]
-            colour = (COLOURS if pools.THIS in name else PEERS)[index % len(COLOURS)]
-            axes.barh(
-                place + offset, value, height, color=colour, xerr=spread, label=label,
-                error_kw={"elinewidth": 0.8, "ecolor": "#444444"},
-            )  # fmt: skip
-            label = "_"  # one entry of the legend for each version
-            text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-            axes.text(value, place + offset, f"  {text}", va="center", fontsize=7)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.margins(x=0.15)
+    drawing.title(title)
+    names = dict.fromkeys(name for table in tables.values() for name in table.rows)
+    most = max(it.q3 for table in tables.values() for name in names if (it := table.figure(name, column)))
+    for name in names:
+        found = [it for table in tables.values() if (it := table.figure(name, column))]
+        if not found:
+            continue
+        label = name.removeprefix(f"{pools.THIS}, ")
+        drawing.text(170, drawing.y + 7.5 * len(found) + 5, label, "end")
+        for place, it in enumerate(found):
+            scale, y = (WIDTH - 228) / most, drawing.y + 15 * place
+            look = {"fill": OWN if pools.THIS in name else OTHER, "fill_opacity": 1 - 0.17 * place}
+            drawing.add("rect", x=178, y=y + 1, width=round(it.median * scale, 1), height=13, **look)
+            spread = f"M{178 + it.q1 * scale:.1f} {y + 7.5}H{178 + it.q3 * scale:.1f}"
+            drawing.add("path", d=spread, class_="spread")
+            value = it.median * factor
+            drawing.text(184 + it.q3 * scale, y + 12, f"{value:.0f}" if value >= 100 else f"{value:.3g}")
+        drawing.y += 15 * len(found) + 6
 
 
-def _names(tables: dict[str, Table], column: str | None = None) -> list[str]:
-    """Return the contenders of all versions, those that do one operation or all."""
-    every = dict.fromkeys(name for table in tables.values() for name in table.rows)
-    return [
-        name for name in every if not column or any(table.figure(name, column) for table in tables.values())
-    ]
+def look_of(name: str) -> dict[str, object]:
+    """Give each pool its line."""
+    if name == pools.THIS:
+        return {"stroke": OWN, "stroke_width": 3.5}
+    place = [it.name for it in pools.CONTENDERS].index(name)
+    dashes = ("none", "7 3", "2 3")[place % 3]
+    return {"stroke": COLOURS[place % len(COLOURS)], "stroke_width": 1.8, "stroke_dasharray": dashes}
 
 
-def _save(figure: Any, file: Path) -> None:
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
+def lines(
+    drawing: Drawing,
+    title: str,
+    series: Mapping[str, Sequence[float]],
+    across: dict[int, str],
+    ticks: dict[float, str],
+    scale: Callable[[float], float],
+) -> None:
+    """Draw a line for each pool, over places that some of which have labels, up to the last tick."""
+    drawing.title(title)
+    low, high = scale(min(ticks)), scale(max(ticks))
+    most = max(len(values) for values in series.values()) - 1
+    bottom = drawing.y + HEIGHT
+
+    def x(place: int) -> float:
+        return 48 + place / max(1, most) * (WIDTH - 60)
+
+    def y(value: float) -> float:
+        return bottom - (scale(max(value, min(ticks))) - low) / (high - low) * HEIGHT
+
+    for value, label in ticks.items():
+        drawing.add("path", d=f"M48 {y(value):.1f}H{WIDTH - 12}", class_="grid")
+        drawing.text(42, y(value) + 4, label, "end")
+    for place, label in across.items():
+        drawing.text(x(place), bottom + 18, label, "middle")
+    for name, values in sorted(series.items(), key=lambda it: it[0] == pools.THIS):
+        points = "L".join(f"{x(place):.1f} {y(value):.1f}" for place, value in enumerate(values))
+        drawing.add("path", d=f"M{points}", fill="none", stroke_linejoin="round", **look_of(name))
+    drawing.y = bottom + 32
 
 
-def draw(runs: dict[str, Run], folder: Path) -> None:
+def draw(runs: dict[str, report.Run], folder: Path) -> None:
     """Draw what there are figures for."""
-    with pyplot.rc_context(STYLE):
-        loops = _tables(runs, "loop")
-        if loops:
-            _save(_pool(loops), folder / "bench-pool.svg")
-        through = _tables(runs, "proxy")
-        if through:
-            _save(_proxy(through), folder / "bench-proxy.svg")
-        crowds = _tables(runs, "crowd-40-5")
-        if crowds:
-            version, table = next(iter(crowds.items()))
-            _save(_fairness(version, table), folder / "bench-fairness.svg")
+    folder.mkdir(parents=True, exist_ok=True)
 
+    def tables(part: str) -> dict[str, Table]:
+        return {version: run.tables[part] for version, run in runs.items() if part in run.tables}
 
-def _tables(runs: dict[str, Run], part: str) -> dict[str, Table]:
-    return {version: runs[version].tables[part] for version in ordered(runs) if part in runs[version].tables}
-
-
-def _pool(tables: dict[str, Table]) -> Any:
-    figure, both = pyplot.subplots(1, 2, figsize=(10, 3 + 1.2 * len(tables)), layout="constrained")
-    for axes, column, title in zip(
-        both, ("plain", "with"), ("get and return", "with statement"), strict=True
-    ):
-        _bars(axes, tables, column, 1e6, _names(tables, column))
-        axes.set_title(f"{title} (µs, less is better)")
-    figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    return figure
-
-
-def _proxy(tables: dict[str, Table]) -> Any:
-    size = (12, 7.5 + 3 * len(tables))
-    figure, grid = pyplot.subplots(3, 3, figsize=size, layout="constrained")
-    for place, (key, statement, _) in enumerate(proxies.OPERATIONS):
-        axes = grid.flat[place]
-        _bars(axes, tables, key, 1e9, _names(tables))
-        if place % 3:
-            axes.set_yticklabels([])
-        axes.set_title(f"{statement} (ns)", family="monospace")
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    return figure
-
-
-def _fairness(version: str, table: Table) -> Any:
-    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
-    for place, (name, counts) in enumerate(table.lines.items()):
-        own = name == pools.THIS
-        axes.plot(
-            range(1, len(counts) + 1), counts, label=name, color="#1b6ca8" if own else f"C{place % 9 + 1}",
-            linewidth=2.5 if own else 1.2, linestyle="-" if own else ("--", "-.", ":")[place % 3],
-        )  # fmt: skip
-    axes.set_xlabel(f"threads, least served first ({table.title}, Python {version})")
-    axes.set_ylabel("gets in a round")
-    axes.set_ylim(bottom=0)
-    figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    return figure
+    if found := tables("loop"):
+        drawing = Drawing()
+        for column, title in {"plain": "Get and return", "with": "with statement"}.items():
+            bars(drawing, f"{title}, µs (less is better)", found, column, 1e6)
+        shades = {f"Python {it}": {"stroke": OWN, "stroke_width": 12} for it in found}
+        for place, look in enumerate(shades.values()):
+            look["stroke_opacity"] = 1 - 0.17 * place
+        drawing.key(shades)
+        drawing.save(folder / "bench-pool.svg")
+    if found := dict(list(tables("proxy").items())[:1]):
+        drawing = Drawing()
+        for column in ("x", "f", "len"):
+            title = f"{proxies.OPERATIONS[column][0]}, ns, Python {next(iter(found))}"
+            bars(drawing, title, found, column, 1e9)
+        drawing.save(folder / "bench-proxy.svg")
+    for version, table in list(tables("crowd-40-5").items())[:1]:
+        drawing = Drawing()
+        most = math.ceil(max(max(counts) for counts in table.lines.values()) / 50) * 50
+        ticks = {most * part / 5: f"{most * part / 5:g}" for part in range(6)}
+        across = {place: f"{place + 1}" for place in (0, 9, 19, 29, 39)}
+        title = f"Gets of each of 40 threads, Python {version}"
+        lines(drawing, title, table.lines, across, ticks, float)
+        drawing.key({name: look_of(name) for name in table.lines})
+        drawing.save(folder / "bench-fairness.svg")
+    free = [version for version in runs if version.endswith("t")]
+    drawing = Drawing()
+    names: dict[str, dict[str, object]] = {}
+    for version in dict.fromkeys([next(iter(runs)), *free]):
+        table = report.throughput(runs[version])
+        across = dict(enumerate(column.id for column in table.columns))
+        rates = {name: [it.median for it in row.values()] for name, row in table.rows.items() if row}
+        if rates:
+            names |= {name: look_of(name) for name in rates}
+            labels = {1e3: "1k", 1e4: "10k", 1e5: "100k", 1e6: "1M", 1e7: "10M"}
+            highest = max(max(values) for values in rates.values())
+            ticks = {value: label for value, label in labels.items() if value < 10 * highest}
+            title = f"Gets and returns a second, by threads, Python {version}"
+            lines(drawing, title, rates, across, ticks, math.log10)
+    if names:
+        drawing.key(names)
+        drawing.save(folder / "bench-threads.svg")

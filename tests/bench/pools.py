@@ -7,13 +7,12 @@ with no wrapper of ours around it.
 
 from __future__ import annotations
 
-import functools
 import importlib
-import queue
 import time
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 TIMEOUT = 60.0
@@ -30,221 +29,14 @@ class Connection:
 
     _pool: Any = None
 
-    def cursor(self) -> None:
+    def close(self, *_ignored: object) -> None:
         """Do nothing."""
 
-    def execute(self, _text: str) -> None:
-        """Do nothing."""
-
-    def commit(self) -> None:
-        """Do nothing."""
-
-    def rollback(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
+    cursor = execute = commit = rollback = __exit__ = close
 
     def __enter__(self) -> Connection:
         """Start nothing."""
         return self
-
-    def __exit__(self, *_error: object) -> None:
-        """End nothing."""
-
-
-Make = Callable[[], Connection]
-
-
-@dataclass
-class Handle:
-    """A pool that was built: what the work calls."""
-
-    pool: Any
-    get: Callable[[], Any]
-    ret: Callable[[Any], Any]
-    close: Callable[[], Any]
-    tidy: Callable[[], Any] | None = None
-    """One housekeeping round over all idle objects."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One pool: how it is called, where it comes from, how it is built."""
-
-    name: str
-    build: Callable[[Make, int, int], Handle]
-    """Makes a pool of at most so many objects, so many of them ahead."""
-    plain: tuple[str, str]
-    """What a user writes to get `it` from `pool`, and to return it."""
-    managed: str | None = None
-    """The same for a `with` statement."""
-    distribution: str | None = None
-    imports: str = ""
-    makes: bool = True
-    """Whether it makes objects by itself when they are asked for."""
-    tidies: bool = False
-    """Whether a housekeeping round can be asked for."""
-
-
-def _this(make: Make, size: int, ahead: int, **parameters: Any) -> Handle:
-    pool = importlib.import_module("ProxyPatternPool").Pool(
-        lambda _number: make(), max_size=size, min_size=ahead, **parameters
-    )
-
-    def tidy() -> None:
-        """Do what the housekeeper's thread does at each turn."""
-        pool._hkRound()
-        if parameters.get("health") is not None:
-            pool._health_check()
-        pool._empty()
-        pool._fill()
-
-    return Handle(pool, pool.get, pool.ret, pool.shutdown, tidy)
-
-
-def this_tidy(make: Make, size: int, ahead: int, *, health: bool) -> Handle:
-    """Build this module's pool so that a round has idle times, or health too, to look at."""
-    check = (lambda _obj: True) if health else None
-    return _this(make, size, ahead, max_avail_delay=86400.0, delay=86400.0, health=check)
-
-
-def _sqlalchemy(make: Make, size: int, ahead: int) -> Handle:
-    module = importlib.import_module("sqlalchemy.pool")
-    keep = ahead or size
-    pool = module.QueuePool(
-        make, pool_size=keep, max_overflow=size - keep, reset_on_return=None, timeout=TIMEOUT
-    )
-    for fairy in [pool.connect() for _ in range(ahead)]:
-        fairy.close()
-    ret = module.base._ConnectionFairy.close
-    return Handle(pool, pool.connect, ret, pool.dispose)
-
-
-def _psycopg(make: Make, size: int, ahead: int) -> Handle:
-    module = importlib.import_module("psycopg_pool")
-    kind = type("StandIn", (Connection,), {"connect": staticmethod(lambda *_args, **_kwargs: make())})
-    pool = module.ConnectionPool(
-        "", connection_class=kind, min_size=ahead, max_size=size, open=True, timeout=TIMEOUT
-    )
-    if ahead:
-        pool.wait(TIMEOUT)
-    return Handle(pool, pool.getconn, pool.putconn, pool.close, pool.check)
-
-
-def _dbutils(make: Make, size: int, ahead: int) -> Handle:
-    module = importlib.import_module("dbutils.pooled_db")
-
-    def creator() -> Connection:  # DBUtils looks at attributes of what it is given
-        return make()
-
-    pool = module.PooledDB(creator, mincached=ahead, maxconnections=size, blocking=True, ping=0, reset=False)
-    ret = module.PooledDedicatedDBConnection.close
-    return Handle(pool, pool.connection, ret, pool.close)
-
-
-def _connpool(make: Make, size: int, ahead: int) -> Handle:
-    module = importlib.import_module("connpool")
-    config = module.PoolConfig(
-        min_size=ahead, max_size=size, acquire_timeout=TIMEOUT, validate_after_idle=None, validate_idle=True,
-        maintenance_interval=86400.0,
-    )  # fmt: skip
-    pool = module.ConnectionPool.from_callables(make, validate=lambda _obj: True, config=config)
-    pool.open()
-    return Handle(pool, pool.acquire, pool.release, pool.close, pool.run_maintenance)
-
-
-def _generic(make: Make, size: int, ahead: int) -> Handle:
-    module = importlib.import_module("generic_connection_pool.threading")
-
-    def create(_self: object, _endpoint: str, timeout: float | None = None) -> Connection:
-        return make()
-
-    def dispose(_self: object, _endpoint: str, _conn: Connection, timeout: float | None = None) -> None:
-        return None
-
-    manager = type("Manager", (module.BaseConnectionManager,), {"create": create, "dispose": dispose})
-    pool = module.ConnectionPool(
-        manager(), min_idle=ahead or size, max_size=size, total_max_size=size, acquire_timeout=TIMEOUT,
-        background_collector=True,
-    )  # fmt: skip
-    held = [pool.acquire("db") for _ in range(ahead)]
-    for conn in held:
-        pool.release(conn, "db")
-    return Handle(
-        pool,
-        functools.partial(pool.acquire, "db"),
-        functools.partial(pool.release, endpoint="db"),
-        functools.partial(pool.close, 1.0),
-    )
-
-
-def _queue(kind: Callable[[], Any]) -> Callable[[Make, int, int], Handle]:
-    def build(make: Make, size: int, _ahead: int) -> Handle:
-        objects = kind()
-        for _ in range(size):
-            objects.put(make())
-        return Handle(objects, objects.get, objects.put, lambda: None)
-
-    return build
-
-
-THIS = "ProxyPatternPool"
-
-CONTENDERS = {
-    contender.name: contender
-    for contender in (
-        Contender(
-            THIS, _this, ("pool.get()", "pool.ret(it)"), "pool.obj()", None, "ProxyPatternPool", tidies=True
-        ),
-        Contender(
-            "SQLAlchemy QueuePool",
-            _sqlalchemy,
-            ("pool.connect()", "it.close()"),
-            "closing(pool.connect())",
-            "SQLAlchemy",
-            "sqlalchemy.pool",
-        ),
-        Contender(
-            "psycopg_pool",
-            _psycopg,
-            ("pool.getconn()", "pool.putconn(it)"),
-            "pool.connection()",
-            "psycopg-pool",
-            "psycopg_pool",
-            tidies=True,
-        ),
-        Contender(
-            "DBUtils PooledDB",
-            _dbutils,
-            ("pool.connection()", "it.close()"),
-            "pool.connection()",
-            "DBUtils",
-            "dbutils.pooled_db",
-        ),
-        Contender(
-            "connpool",
-            _connpool,
-            ("pool.acquire()", "pool.release(it)"),
-            "pool.connection()",
-            "connpool",
-            "connpool",
-            tidies=True,
-        ),
-        Contender(
-            "generic-connection-pool",
-            _generic,
-            ("pool.acquire('db')", "pool.release(it, 'db')"),
-            "pool.connection('db')",
-            "generic-connection-pool",
-            "generic_connection_pool.threading",
-        ),
-        Contender("queue.LifoQueue", _queue(queue.LifoQueue), ("pool.get()", "pool.put(it)"), makes=False),
-        Contender(
-            "queue.SimpleQueue", _queue(queue.SimpleQueue), ("pool.get()", "pool.put(it)"), makes=False
-        ),
-    )
-}
 
 
 class Maker:
@@ -266,3 +58,147 @@ class Maker:
     def made(self) -> int:
         """How many were made so far."""
         return len(self._made)
+
+
+@dataclass
+class Handle:
+    """A pool that was built: what the work calls."""
+
+    pool: Any
+    get: Callable[[], Any]
+    ret: Callable[[Any], Any]
+    close: Callable[[], Any]
+    tidy: Callable[[], Any] | None = None
+    """One housekeeping round over all idle objects."""
+
+
+def _this(module: Any, make: Maker, size: int, ahead: int, **parameters: Any) -> Handle:
+    pool = module.Pool(lambda _number: make(), max_size=size, min_size=ahead, **parameters)
+
+    def tidy() -> None:
+        """Do what the housekeeper's thread does at each turn."""
+        pool._hkRound()
+        if "health" in parameters:
+            pool._health_check()
+        pool._empty()
+        pool._fill()
+
+    return Handle(pool, pool.get, pool.ret, pool.shutdown, tidy)
+
+
+def _sqlalchemy(module: Any, make: Maker, size: int, ahead: int) -> Handle:
+    keep = ahead or size
+    pool = module.QueuePool(
+        make, pool_size=keep, max_overflow=size - keep, reset_on_return=None, timeout=TIMEOUT
+    )
+    for fairy in [pool.connect() for _ in range(ahead)]:
+        fairy.close()
+    return Handle(pool, pool.connect, module.base._ConnectionFairy.close, pool.dispose)
+
+
+def _psycopg(module: Any, make: Maker, size: int, ahead: int) -> Handle:
+    kind = type("StandIn", (Connection,), {"connect": staticmethod(lambda *_args, **_kwargs: make())})
+    pool = module.ConnectionPool(
+        "", connection_class=kind, min_size=ahead, max_size=size, open=True, timeout=TIMEOUT
+    )
+    if ahead:
+        pool.wait(TIMEOUT)
+    return Handle(pool, pool.getconn, pool.putconn, pool.close, pool.check)
+
+
+def _dbutils(module: Any, make: Maker, size: int, ahead: int) -> Handle:
+    def creator() -> Connection:  # DBUtils looks at attributes of what it is given
+        return make()
+
+    pool = module.PooledDB(creator, mincached=ahead, maxconnections=size, blocking=True, ping=0, reset=False)
+    return Handle(pool, pool.connection, module.PooledDedicatedDBConnection.close, pool.close)
+
+
+def _connpool(module: Any, make: Maker, size: int, ahead: int) -> Handle:
+    sizes = {"min_size": ahead, "max_size": size, "acquire_timeout": TIMEOUT}
+    checks = {"validate_after_idle": None, "validate_idle": True, "maintenance_interval": 86400.0}
+    config = module.PoolConfig(**sizes, **checks)
+    pool = module.ConnectionPool.from_callables(make, validate=lambda _obj: True, config=config)
+    pool.open()
+    return Handle(pool, pool.acquire, pool.release, pool.close, pool.run_maintenance)
+
+
+def _generic(module: Any, make: Maker, size: int, ahead: int) -> Handle:
+    functions = {
+        "create": lambda _self, _endpoint, timeout=None: make(),
+        "dispose": lambda _self, _endpoint, _conn, timeout=None: None,
+    }
+    manager = type("Manager", (module.BaseConnectionManager,), functions)()
+    sizes = {"min_idle": ahead or size, "max_size": size, "total_max_size": size}
+    pool = module.ConnectionPool(manager, **sizes, acquire_timeout=TIMEOUT, background_collector=True)
+    for conn in [pool.acquire("db") for _ in range(ahead)]:
+        pool.release(conn, "db")
+    get, ret = partial(pool.acquire, "db"), partial(pool.release, endpoint="db")
+    return Handle(pool, get, ret, partial(pool.close, 1.0))
+
+
+def _queue(kind: str, module: Any, make: Maker, size: int, _ahead: int) -> Handle:
+    objects = getattr(module, kind)()
+    for _ in range(size):
+        objects.put(make())
+    return Handle(objects, objects.get, objects.put, lambda: None)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One pool: how it is called, where it comes from, how it is built and used."""
+
+    name: str
+    module: str
+    build: Callable[[Any, Maker, int, int], Handle]
+    """Makes a pool of at most so many objects, so many of them ahead."""
+    get: str = "pool.connection()"
+    ret: str = "it.close()"
+    """What a user writes to get `it` from `pool`, and to return it."""
+    managed: str | None = "pool.connection()"
+    """The same for a `with` statement."""
+    tidies: bool = False
+    """Whether a housekeeping round can be asked for."""
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes objects by itself when they are asked for."""
+        return self.module != "queue"
+
+    def pool(self, make: Maker, size: int, ahead: int) -> Handle:
+        """Build one."""
+        return self.build(importlib.import_module(self.module), make, size, ahead)
+
+
+THIS = "ProxyPatternPool"
+BY_PROXY = f"{THIS}, by proxy"
+NO_HEALTH = f"{THIS}, no health hook"
+FLOOR = "queue.SimpleQueue"
+LIFO = Contender("queue.LifoQueue", "queue", partial(_queue, "LifoQueue"), "pool.get()", "pool.put(it)", None)
+SQL, GENERIC = "pool.connect()", "generic_connection_pool.threading"
+
+CONTENDERS = [
+    Contender(THIS, THIS, _this, "pool.get()", "pool.ret(it)", "pool.obj()"),
+    Contender("SQLAlchemy QueuePool", "sqlalchemy.pool", _sqlalchemy, SQL, managed=f"closing({SQL})"),
+    Contender("psycopg_pool", "psycopg_pool", _psycopg, "pool.getconn()", "pool.putconn(it)", tidies=True),
+    Contender("DBUtils PooledDB", "dbutils.pooled_db", _dbutils),
+    Contender("connpool", "connpool", _connpool, "pool.acquire()", "pool.release(it)", tidies=True),
+    Contender(
+        "generic-connection-pool",
+        GENERIC,
+        _generic,
+        "pool.acquire('db')",
+        "pool.release(it, 'db')",
+        "pool.connection('db')",
+    ),
+    LIFO,
+    replace(LIFO, name=FLOOR, build=partial(_queue, "SimpleQueue")),
+]
+
+_tidied = partial(_this, max_avail_delay=86400.0, delay=86400.0)
+HOUSEKEEPERS = [
+    replace(CONTENDERS[0], build=partial(_tidied, health=lambda _obj: True)),
+    replace(CONTENDERS[0], name=NO_HEALTH, build=_tidied),
+    *(contender for contender in CONTENDERS if contender.tidies),
+]
+"""Those that can be asked for a round; this module's has idle times, and health too, to look at."""

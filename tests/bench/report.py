@@ -1,23 +1,50 @@
-"""What was measured, as text for the terminal and as the generated part of the page."""
+"""What was measured, as the generated parts of the page; the terminal shows the same."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
 import sys
 import sysconfig
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import pools, proxies, work
-from .timing import Column, Figure, Table
+from .pools import FLOOR, THIS
+from .timing import Column, Table
 
-BEGIN = "<!-- bench: what follows is written by tests/bench/run.py --page -->"
-END = "<!-- bench: end of what is written -->"
+OURS = {pools.NO_HEALTH, pools.BY_PROXY, work.BARE, *proxies.FLOORS, *proxies.OURS}
+"""Rows that are no other libraries."""
+
+PARTS = {
+    "loop": ("Get and return", "it is a few functions in C, and keeps no account of its objects"),
+    "threads": ("Throughput", ""),
+    "crowd": ("Many threads, few objects", "serving in order of arrival switches threads at each return"),
+    "creation": ("Making objects", ""),
+    "spike": ("A spike", "it makes no object, but lets requests wait for returns"),
+    "housekeeping": ("Housekeeping", "they examine all objects in one go"),
+    "import": ("Import", "it does less"),
+    "proxy": ("Proxies", "special methods are faster in C, and where nothing depends on the thread"),
+    "counts": ("Instructions and calls", ""),
+}
+"""The parts: their headlines, and why another is ahead where it is."""
+
+ONE_VERSION = ("crowd", "spike", "housekeeping", "import")
+"""Parts whose tables show the first version: the aims have what matters of the others."""
+
+PICTURES = {
+    "loop": ("bench-pool.svg", "Time of a get and return in one thread, for each pool"),
+    "threads": ("bench-threads.svg", "Gets and returns a second, by the number of threads, for each pool"),
+    "crowd": ("bench-fairness.svg", "Gets of each of 40 threads, least served first, for each pool"),
+    "proxy": ("bench-proxy.svg", "Time of three operations through each proxy"),
+}
 
 
 @dataclass
@@ -32,327 +59,282 @@ class Run:
         """Return the version of Python by which the figures are kept."""
         return str(self.environment["key"])
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain lists and dictionaries."""
-        return {
-            "environment": self.environment,
-            "tables": {key: table.as_json() for key, table in self.tables.items()},
-        }
+    def medians(self, table: str, column: str, names: Iterable[str]) -> dict[str, float]:
+        """Return what several contenders reached, as far as they were measured."""
+        rows = self.tables[table].rows if table in self.tables else {}
+        return {name: rows[name][column].median for name in names if column in rows.get(name, {})}
+
+    def median(self, table: str, name: str, column: str) -> float:
+        """Return what one reached, 0.0 where it was not measured."""
+        return self.medians(table, column, [name]).get(name, 0.0)
 
 
 def load(file: Path) -> dict[str, Run]:
-    """Return the runs that a file keeps."""
-    data = json.loads(file.read_text(encoding="utf-8"))
-    return {
-        version: Run(
-            run["environment"], {key: Table.from_json(table) for key, table in run["tables"].items()}
-        )
-        for version, run in data.items()
-    }
+    """Return the runs that a file keeps, by version: the oldest first, those without the GIL last."""
+    data = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    runs = {}
+    for version in sorted(data, key=lambda it: (it.endswith("t"), int(it.strip("t").split(".")[1]))):
+        tables = {key: Table.from_json(table) for key, table in data[version]["tables"].items()}
+        runs[version] = Run(data[version]["environment"], tables)
+    return runs
 
 
-def ordered(runs: Iterable[str]) -> list[str]:
-    """Return versions such as `3.9` and `3.14t`, oldest first."""
-
-    def key(version: str) -> tuple[int, ...]:
-        return (*(int(part) for part in version.rstrip("t").split(".")), version.endswith("t"))
-
-    return sorted(runs, key=key)
+def save(runs: dict[str, Run], file: Path) -> None:
+    """Keep runs in a file, a line for each table."""
+    data = {version: asdict(run) for version, run in runs.items()}
+    text = json.dumps(data, separators=(",", ":")).replace('{"id":', '\n{"id":')
+    file.write_text(text + "\n", encoding="utf-8")
 
 
-def _processor() -> str:
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return name
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-
-
-def environment(distributions: Iterable[str | None]) -> dict[str, Any]:
-    """Describe the interpreter, the processor and the packages."""
+def environment(modules: Iterable[str]) -> dict[str, Any]:
+    """Describe the interpreter, the processor and the packages of some modules."""
+    known = metadata.packages_distributions()
+    names = {known[top][0] for module in modules if (top := module.partition(".")[0]) in known} - {THIS}
+    cpus = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", cpus.read_text(encoding="utf-8") if cpus.exists() else "")
     free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    versions = {pools.THIS: str(import_module("ProxyPatternPool").__version__)}
-    for name in distributions:
-        if name is not None and name not in versions:
-            try:
-                versions[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                versions[name] = "not installed"
+    gil = ", with the GIL" if getattr(sys, "_is_gil_enabled", bool)() else ", without the GIL"
     return {
-        "key": f"{sys.version_info[0]}.{sys.version_info[1]}{'t' if free else ''}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}"
-        + ", free-threaded" * free,
-        "processor": _processor(),
+        "key": f"{sys.version_info[0]}.{sys.version_info[1]}{'t' * free}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}{gil * free}",
+        "processor": model[1] if model else platform.machine(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": versions,
+        "packages": {
+            THIS: str(import_module(THIS).__version__),
+            **{name: metadata.version(name) for name in sorted(names, key=str.lower)},
+        },
     }
+
+
+UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6, "ns": 1e9}
+
+
+def unit_of(seconds: float) -> str:
+    """Return the unit that suits a time."""
+    return next((unit for unit, factor in UNITS.items() if seconds * factor >= 0.9), "ns")
 
 
 def show(value: float, unit: str) -> str:
-    """Write a number with its unit, three digits."""
-    if unit == "s":
-        for limit, factor, name in ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (1e9, 1.0, "s")):
-            if abs(value) < limit:
-                number = value * factor
-                return f"{number:.0f} {name}" if abs(number) >= 100 else f"{number:.3g} {name}"
-    if unit == "/s":
-        return f"{value:,.0f}/s"
-    if unit == "share":
-        return f"{value:.2f}"
-    return f"{value:,.6g}"
+    """Write a number: a time with three digits, others by what they are."""
+    if unit in UNITS:
+        value *= UNITS[unit]
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.2f}" if unit == "share" else f"{value:,.0f}"
 
 
-def cell(table: Table, name: str, column: Column, *, quartiles: bool) -> str:
-    """Write a figure, its quartiles and its ratio to the first row."""
-    found = table.figure(name, column.id)
-    if found is None:
-        return "-"
-    text = show(found.median, column.unit)
-    if quartiles and found.rounds > 1:
-        text += f" ({show(found.q1, column.unit)} to {show(found.q3, column.unit)})"
-    ratio = table.ratio(name, column.id) if column.ranked else None
-    return text if ratio is None else f"{text} \u00d7{ratio:.2f}"
+def duration(seconds: float) -> str:
+    """Write a time with its unit."""
+    return f"{show(seconds, unit_of(seconds))} {unit_of(seconds)}"
 
 
-def text(run: Run) -> str:
-    """Return everything as text for a terminal: medians, quartiles, ratios to the first row."""
-    where = run.environment
-    lines = [
-        f"{where['python']}, {where['processor']}, {where['cores']} cores, {where['system']}",
-        ", ".join(f"{name} {version}" for name, version in where["packages"].items()),
-    ]
-    for table in run.tables.values():
-        lines += ["", f"{table.title} (median, quartiles, ratio to the first row)"]
-        for column in table.columns:
-            lines.append(f"  {column.title}")
-            for name in table.rows:
-                if table.figure(name, column.id) is not None:
-                    lines.append(f"    {name:36} {cell(table, name, column, quartiles=True)}")
-        lines += [f"  {name}: {note}" for name, note in table.notes.items()]
-        lines += [f"  {sentence}" for sentence in _disturbed(table)]
-    reached = list(aims(run))
-    if reached:
-        lines += ["", "Aims"]
-        for aim in reached:
-            lines.append(f"  {'yes' if aim.reached else 'NO '} {aim.what}: {aim.measured} (aim: {aim.aim})")
-    return "\n".join(lines)
+class Aim(NamedTuple):
+    """One thing that this module sets itself to reach, and why it is missed where it is."""
 
-
-@dataclass(frozen=True)
-class Aim:
-    """One thing that this module sets itself to reach."""
-
+    id: str
     what: str
     aim: str
     measured: str
     reached: bool
-
-
-def _median(run: Run, table: str, name: str, column: str) -> float | None:
-    found = run.tables[table].figure(name, column) if table in run.tables else None
-    return None if found is None else found.median
-
-
-def _peers(run: Run, table: str, column: str, names: Iterable[str]) -> dict[str, float]:
-    found = {name: _median(run, table, name, column) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    why: str = ""
 
 
 def aims(run: Run) -> Iterator[Aim]:
     """Compare what was measured with what was aimed at, as far as it was measured."""
-    yield from _pool_aims(run)
-    yield from _proxy_aims(run)
-
-
-def _pool_aims(run: Run) -> Iterator[Aim]:
-    this, floor = pools.THIS, "queue.SimpleQueue"
-    others = [name for name in pools.CONTENDERS if name not in (this, floor)]
-    plain = _median(run, "loop", this, "plain")
-    if plain:
-        if peers := _peers(run, "loop", "plain", others):
-            nearest = min(peers, key=lambda name: peers[name])
-            yield Aim(
-                "get and return, one thread", "faster than each other pool and `queue.LifoQueue`",
-                f"{peers[nearest] / plain:.2f} times as fast as {nearest}, the next", peers[nearest] > plain,
-            )  # fmt: skip
-        if bottom := _median(run, "loop", floor, "plain"):
-            ratio = plain / bottom
-            yield Aim("the same", f"at most 12 times a `{floor}`", f"{ratio:.1f} times", ratio <= 12)
-        if cost := _median(run, "loop", this, "cost"):
-            what = "`with pool.obj()`"
-            yield Aim(what, "at most 1.7 times get and return", f"{cost:.2f} times", cost <= 1.7)
-    if (share := _median(run, "crowd-40-5", this, "share")) is not None:
+    plain, floor = (run.median("loop", name, "plain") for name in (THIS, FLOOR))
+    others = [it.name for it in pools.CONTENDERS if it.name not in (THIS, FLOOR)]
+    if plain and (peers := run.medians("loop", "plain", others)):
+        nearest = min(peers, key=lambda name: peers[name])
+        text = f"{peers[nearest] / plain:.2f} times as fast as {nearest}, the next"
+        yield Aim("next", "get and return", f"ahead of all but `{FLOOR}`", text, peers[nearest] > plain)
+    block, drawn = (run.median("loop", name, "with") for name in (THIS, pools.BY_PROXY))
+    for id, what, limit, taken, of, base, why in (
+        ("floor", "get and return", 12.0, plain, f"`{FLOOR}`", floor,
+         "That queue is a few functions in C, and keeps no account of its objects."),
+        ("block", "`with pool.obj()`", 1.7, block, "get and return", plain,
+         "Each block is an object that ends its lending even if it is interrupted."),
+        ("drawn", "`with proxy._obj()`", 3.5, drawn, "get and return", plain,
+         "A lease is made, put where it is current, and taken away again."),
+    ):  # fmt: skip
+        if taken and base:
+            ratio = taken / base
+            yield Aim(id, what, f"at most {limit:g} times {of}", f"{ratio:.2f} times", ratio <= limit, why)
+    if full := run.tables.get("crowd-40-5"):
         what = "40 threads, 4 objects, 5 ms each"
-        yield Aim(what, "least served at least 0.9 of the most", f"{share:.2f}", share >= 0.9)
-        rate = _median(run, "crowd-40-5", this, "rate") or 0.0
-        if peers := _peers(run, "crowd-40-5", "rate", [*others, floor]):
-            best = rate / max(peers.values())
-            yield Aim(what, "throughput at least 0.95 of the fastest", f"{best:.2f}", best >= 0.95)
-    if (taken := _median(run, "creation", this, "time")) is not None:
-        yield Aim("8 threads making objects, 0.2 s each", "at most 0.3 s", show(taken, "s"), taken <= 0.3)
-    table = run.tables.get("housekeeping")
-    if table and this in table.rows:
+        share = run.median(full.id, THIS, "share")
+        yield Aim("fair", what, "least served 0.9 of most served", f"{share:.2f}", share >= 0.9)
+        best = run.median(full.id, THIS, "rate") / max(run.medians(full.id, "rate", full.rows).values())
+        yield Aim("rate", what, "0.95 of the highest throughput", f"{best:.2f}", best >= 0.95)
+    if taken := run.median("creation", THIS, "time"):
+        yield Aim("made", "8 threads making objects of 0.2 s", "0.3 s", duration(taken), taken <= 0.3)
+    if table := run.tables.get("housekeeping"):
         sizes = [int(column.id[5:]) for column in table.columns if column.id.startswith("idle-")]
-        each = [(_median(run, "housekeeping", this, f"idle-{size}") or 0.0) / size for size in sizes]
-        growth = each[-1] / each[0] if each[0] else 0.0
-        what = f"{growth:.2f} times as long for each object of {sizes[-1]:,} as of {sizes[0]:,}"
-        yield Aim("housekeeping", "linear", what, 0 < growth <= 1.3)
-        hold = _median(run, "housekeeping", this, "lock")
-        if hold is not None:
-            what = "lock held for at most 1 ms at a time"
-            yield Aim("housekeeping", what, show(hold, "s"), hold <= 1e-3)
-
-
-def _proxy_aims(run: Run) -> Iterator[Aim]:
-    table = run.tables.get("proxy")
-    if table is None:
-        return
-    pure = [name for name, it in proxies.CONTENDERS.items() if it.pure and name not in proxies.OURS]
-    for name in (proxies.SHARED, proxies.THREAD, proxies.POOLED):
+        first, last = (run.median(table.id, THIS, f"idle-{size}") / size for size in (sizes[0], sizes[-1]))
+        text = f"\u00d7{last / first:.2f} for each object of {sizes[-1]:,} as of {sizes[0]:,}"
+        yield Aim("linear", "housekeeping", "linear", text, last / first <= 1.3)
+        hold = run.median(table.id, THIS, "lock")
+        yield Aim("lock", "housekeeping", "lock held for at most 1 ms", duration(hold), hold <= 1e-3)
+    for name in proxies.OURS if "proxy" in run.tables else ():
         behind: dict[str, list[str]] = {}
-        compared = False
-        for key, statement, _ in proxies.OPERATIONS:
-            own = _median(run, "proxy", name, key)
-            for peer, value in _peers(run, "proxy", key, [it for it in pure if "wrapt" not in it]).items():
-                compared = True
-                if own is None or own > value:
+        for key, (statement, _) in proxies.OPERATIONS.items():
+            for peer, value in run.medians("proxy", key, proxies.PEERS).items():
+                if run.median("proxy", name, key) > value:
                     behind.setdefault(peer, []).append(f"`{statement}`")
-        if compared:
-            yield Aim(
-                f"every operation, {name.partition(', ')[2]}",
-                "ahead of werkzeug, Django and lazy-object-proxy in Python",
-                "; ".join(f"behind {peer}: {', '.join(its)}" for peer, its in behind.items()) or "ahead",
-                not behind,
-            )  # fmt: skip
-    own, wrapt = (_median(run, "proxy", name, "x") for name in (proxies.SHARED, proxies.WRAPT))
+        text = "; ".join(f"behind {peer}: {', '.join(its)}" for peer, its in behind.items()) or "ahead"
+        kind, goal = name.partition(", ")[2], "ahead of werkzeug's, Django's, lazy-object-proxy's `slots`"
+        yield Aim(kind, f"each operation, {kind}", goal, text, not behind)
+    own, wrapt = (run.median("proxy", name, "x") for name in (proxies.SHARED, proxies.WRAPT))
     if run.version == "3.11" and own and wrapt:
-        ratio = wrapt / own
-        yield Aim("`proxy.x`, shared", "ahead of wrapt's C proxy", f"{ratio:.2f} times as fast", own < wrapt)
+        text = f"{wrapt / own:.2f} times as fast"
+        yield Aim("wrapt", "`proxy.x`, shared", "ahead of wrapt's in C", text, own < wrapt)
 
 
-def better(run: Run) -> Iterator[str]:
-    """Say, one line each, where another contender was better than this module."""
-    for table in run.tables.values():
-        if table.id == "counts" or not table.rows:
-            continue
-        first = next(iter(table.rows))
-        for column in table.columns:
-            own = table.figure(first, column.id)
-            if own is None or not column.ranked:
-                continue
-            ahead = []
-            for name in table.rows:
-                other = table.figure(name, column.id)
-                if other is None or name in (work.NO_HEALTH, work.BARE, *proxies.FLOORS, *proxies.OURS):
-                    continue
-                if _clearly(other, own, column.more_is_better):
-                    ahead.append(f"{name} {show(other.median, column.unit)}")
+def aims_table(runs: dict[str, Run]) -> Iterator[str]:
+    """Put the aims of all versions beside one another."""
+    yield f"| what | aim | {' | '.join(f'Python {version}' for version in runs)} | why it is missed |"
+    yield "| --- | --- |" + " --- |" * len(runs) + " --- |"
+    found = [{aim.id: aim for aim in aims(run)} for run in runs.values()]
+    for id in dict.fromkeys(id for its in found for id in its):
+        its = [by_id.get(id) for by_id in found]
+        cells = ["**no:** " * (not it.reached) + it.measured if it else "-" for it in its]
+        first = next(filter(None, its))
+        why = first.why if any(it and not it.reached for it in its) else ""
+        yield f"| {first.what} | {first.aim} | {' | '.join(cells)} | {why} |"
+
+
+def better(table: Table, name: str, column: Column) -> float | None:
+    """Tell how many times another is better than this module, if by more than the spread, 0.0: infinitely."""
+    own, other = table.figure(next(iter(table.rows)), column.id), table.figure(name, column.id)
+    if not (own and other and column.ranked) or name in OURS:
+        return None
+    if column.more_is_better:
+        ahead = other.q1 > own.q3 and other.median > own.median * 1.02
+        return other.median / (own.median or float("inf")) if ahead else None
+    ahead = other.q3 < own.q1 and other.median < own.median * 0.98
+    return own.median / (other.median or float("inf")) if ahead else None
+
+
+SUMMARY = """\
+On Python {version}:
+
+- **Get and return** takes {plain} in one thread, {next}; `with pool.obj()` {block} as long,
+  `with proxy._obj()` {drawn}.
+- **Fairness**: of 40 threads that share four objects for 5 ms each, the least served gets {fair} of the
+  most served. {unfair} of {peers} other pools leave some threads without any.
+- **Throughput** there is {rate} of the highest.
+- **Making objects**: eight threads make eight objects of 0.2 s each in {made}.
+- **A shared proxy**, beside werkzeug's, Django's and lazy-object-proxy's `slots`, in nine operations:
+  {shared}."""
+
+
+def summary(runs: dict[str, Run]) -> Iterator[str]:
+    """Say in ten lines what the figures of the first version say."""
+    run = next(iter(runs.values()))
+    least = list(run.medians("crowd-40-5", "least", [it.name for it in pools.CONTENDERS[1:]]).values())
+    values = {aim.id: aim.measured for aim in aims(run)} | {"version": run.version, "peers": len(least)}
+    values |= {"plain": duration(run.median("loop", THIS, "plain")), "unfair": least.count(0.0)}
+    yield SUMMARY.format_map(defaultdict(lambda: "-", values))
+    for part, (headline, why) in PARTS.items():
+        told = []
+        for table in run.tables.values() if why else ():
+            ahead: dict[str, float] = {}
+            for column, name in product(table.columns, table.rows):
+                times = better(table, name, column) if table.id.partition("-")[0] == part else None
+                if times is not None and (part != "crowd" or name != FLOOR):
+                    ahead[name] = max(times, ahead.get(name, 0.0))
             if ahead:
-                mine = show(own.median, column.unit)
-                yield f"{table.title}, {column.title}: {', '.join(ahead)}; {first} {mine}."
+                names = (f"{name} \u00d7{times:.3g}" if times else name for name, times in ahead.items())
+                told.append(f"{table.title}: " * (part == "crowd") + ", ".join(names))
+        if told:
+            yield f"- **Not ahead**, {headline.lower()}: {'; '.join(told)}; {why}."
 
 
-def _clearly(other: Figure, own: Figure, more_is_better: bool) -> bool:
-    """Tell whether one figure beats another by more than the spread of both between their quartiles."""
-    if more_is_better:
-        return other.q1 > own.q3 and other.median > own.median * 1.02
-    return other.q3 < own.q1 and other.median < own.median * 0.98
+def tabulate(tables: dict[str, Table]) -> Iterator[str]:
+    """Write a table, the rows of several versions beside one another, in one unit for each column."""
+    first = next(iter(tables.values()))
+    columns = [it for it in first.columns if any(it.id in row for row in first.rows.values())]
+    units = []
+    for column in columns:
+        found = next(row[column.id] for row in first.rows.values() if column.id in row)
+        units.append(unit_of(found.median) if column.unit == "s" else column.unit)
+
+    def cell(table: Table, name: str, column: Column, unit: str) -> str:
+        found, ratio = table.figure(name, column.id), table.ratio(name, column.id)
+        if found is None:
+            return "-"
+        text = show(found.median, unit)
+        if table.id == "loop":
+            text += f" ({show(found.q1, unit)}\u2013{show(found.q3, unit)})"
+        text += f" \u00d7{ratio:.2f}" if ratio is not None and column.ranked else ""
+        return text if better(table, name, column) is None else f"**{text}**"
+
+    many = len(tables) > 1
+    titles = (f"`{it.title}`" if first.id == "proxy" else it.title for it in columns)
+    heads = (
+        f"{title}, {unit}" if unit in UNITS else title for title, unit in zip(titles, units, strict=True)
+    )
+    yield f"| |{' Python |' * many} {' | '.join(heads)} |"
+    yield "| --- |" + " --- |" * many + " ---: |" * len(columns)
+    for name in dict.fromkeys(name for table in tables.values() for name in table.rows):
+        label = name
+        for version, table in tables.items():
+            if name in table.rows:
+                its = (cell(table, name, column, unit) for column, unit in zip(columns, units, strict=True))
+                yield f"| {label} |{f' {version} |' * many} {' | '.join(its)} |"
+                label = ""
 
 
-def _markdown(table: Table, *, quartiles: bool) -> Iterator[str]:
-    columns = [it for it in table.columns if any(table.figure(name, it.id) for name in table.rows)]
-    yield "| | " + " | ".join(f"`{it.title}`" if table.id == "proxy" else it.title for it in columns) + " |"
-    yield "| --- |" + " ---: |" * len(columns)
-    for name in table.rows:
-        cells = (cell(table, name, column, quartiles=quartiles) for column in columns)
-        yield f"| {name} | {' | '.join(cells)} |"
-    if table.notes:
-        yield ""
-    for name, note in table.notes.items():
-        yield f"- {name}: {note}"
-    for sentence in _disturbed(table):
-        yield ""
-        yield sentence
+def throughput(run: Run) -> Table:
+    """Take the gets a second by any number of threads, where objects are not held, from those of a crowd."""
+    table = Table("threads", "Gets and returns a second, 4 objects, not held, by the number of threads", [])
+    for crowd in run.tables.values():
+        if found := re.fullmatch(r"crowd-(\d+)-0", crowd.id):
+            table.columns.append(Column(found[1], found[1], "", more_is_better=True))
+            for name, row in crowd.rows.items():
+                table.rows.setdefault(name, {})[found[1]] = row["rate"]
+    return table
 
 
-def _disturbed(table: Table) -> Iterator[str]:
-    """Say how restless the machine was, where it is known and matters."""
-    if table.stolen and table.id != "counts":
-        yield f"Processor time stolen meanwhile by the host of the virtual machine: {table.stolen:.0%}."
+def figures(runs: dict[str, Run]) -> Iterator[str]:
+    """Write where it was measured, and all tables."""
+    for run in runs.values():
+        where = run.environment
+        packages = ", ".join(f"{name} {version}" for name, version in where["packages"].items())
+        machine = f"{where['processor']}, {where['cores']} cores, {where['system']}"
+        yield f"- {where['python']}, {machine}: {packages}."
+        yield f"  The host of the virtual machine took {where['stolen']:.1%} of its time meanwhile."
+    for part, (headline, _) in PARTS.items():
+        groups: dict[str, dict[str, Table]] = {}
+        notes: dict[str, list[str]] = {}
+        for version, run in list(runs.items())[: 1 if part in ONE_VERSION else None]:
+            for table in [throughput(run)] if part == "threads" else run.tables.values():
+                plain = re.fullmatch(r"crowd-(1|2|4|16)-0", table.id)  # of interest for the throughput only
+                if table.id.partition("-")[0] == part and table.rows and not plain:
+                    groups.setdefault(table.id, {})[version] = table
+                    for name, note in table.notes.items():
+                        notes.setdefault(f"{name}: {note}", []).append(version)
+        if groups:
+            file, alternative = PICTURES.get(part, ("", ""))
+            yield f"\n### {headline}" + f"\n\n![{alternative}](assets/{file})" * bool(file)
+        for tables in groups.values():
+            yield f"\n{next(iter(tables.values())).title}, Python {', '.join(tables)}:\n"
+            yield from tabulate(tables)
+        yield from ([""] if notes else [])
+        yield from (f"- Python {', '.join(found)}: {note}." for note, found in notes.items())
 
 
-HEADLINES = {
-    "loop": "Get and return",
-    "crowd": "Many threads, few objects",
-    "creation": "Making objects",
-    "spike": "A spike",
-    "housekeeping": "Housekeeping",
-    "import": "Import",
-    "proxy": "Proxies",
-    "counts": "Instructions and calls",
-}
-
-PICTURES = {
-    "loop": ("bench-pool.svg", "Time of a get and return in one thread, for each pool"),
-    "crowd": ("bench-fairness.svg", "Gets of each of 40 threads, least served first, for each pool"),
-    "proxy": ("bench-proxy.svg", "Time of each operation through each proxy"),
-}
-
-EVERY_VERSION = ("loop", "proxy", "counts")
-"""Parts shown for each version of Python; the others say the same on all of them."""
-
-
-def page(runs: dict[str, Run]) -> str:
-    """Return the generated part of the page."""
-    versions = ordered(runs)
-    main = runs[versions[0]]
-    lines = []
-    for version in versions:
-        where = runs[version].environment
-        lines.append(f"- {where['python']}, {where['processor']}, {where['cores']} cores, {where['system']}.")
-    packages = main.environment["packages"]
-    lines += ["- " + ", ".join(f"{name} {version}" for name, version in packages.items()) + ".", ""]
-    lines += ["### What was aimed at", ""]
-    for version in versions:
-        lines += [f"Python {version}:", ""]
-        lines += ["| what | aim | measured | reached |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {aim.what} | {aim.aim} | {aim.measured} | {'yes' if aim.reached else '**no**'} |"
-            for aim in aims(runs[version])
-        ]
-        lines.append("")
-    for part, headline in HEADLINES.items():
-        shown = versions if part in EVERY_VERSION else versions[:1]
-        tables = [
-            (version, table)
-            for version in shown
-            for table in runs[version].tables.values()
-            if table.id.partition("-")[0] == part
-        ]
-        if not tables:
-            continue
-        lines += [f"### {headline}", ""]
-        if part in PICTURES:
-            file, alternative = PICTURES[part]
-            lines += [f"![{alternative}](assets/{file})", ""]
-        for version, table in tables:
-            lines += [f"{table.title}, Python {version}:", ""]
-            lines += [*_markdown(table, quartiles=part == "loop"), ""]
-    lines += ["### Where others were better", ""]
-    for version in versions:
-        lines += [f"Python {version}:", ""]
-        lines += [f"- {line}" for line in better(runs[version])] or ["- Nowhere in this run."]
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+def text(runs: dict[str, Run]) -> str:
+    """Return all that is written, for a terminal."""
+    return "\n".join([*figures(runs), "", *aims_table(runs), "", *summary(runs)])
 
 
 def write_page(runs: dict[str, Run], file: Path) -> None:
-    """Put the generated part between the markers of a page, which is made where there is none."""
-    whole = file.read_text(encoding="utf-8") if file.exists() else f"# Speed\n\n{BEGIN}\n{END}\n"
-    head, begin, rest = whole.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{file}: markers not found")
-    file.write_text(f"{head}{BEGIN}\n\n{page(runs)}\n{END}{tail}", encoding="utf-8")
+    """Write what belongs between the marks of a page."""
+    page = file.read_text(encoding="utf-8")
+    for name, written in {"summary": summary, "aims": aims_table, "figures": figures}.items():
+        begin, end = f"<!-- bench: {name} -->\n", "\n<!-- bench: end -->"
+        head, mark, rest = page.partition(begin)
+        if not mark:
+            raise SystemExit(f"{file}: no place for {name}")
+        page = f"{head}{begin}\n" + "\n".join(written(runs)) + f"\n{end}" + rest.partition(end)[2]
+    file.write_text(page, encoding="utf-8")
