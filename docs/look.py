@@ -1,8 +1,9 @@
 """Look at the site in a real browser: `make docs-look` (needs Chromium, and `make docs` before).
 
-Takes pictures of some pages, wide and narrow, light and dark, into docs/site/look, and tries the search. Ends
+Takes pictures of all pages, wide and narrow, light and dark, into docs/site/look, and tries the search. Ends
 with status 1 if there is anything to complain of: an error on the browser's console, a page that fails to
-load, one that is wider than its window or in the wrong colours, a search that finds nothing.
+load, one that is wider than its window or in the wrong colours, code that is cut off where the page is wide,
+text that hardly differs from what is behind it, a search that finds nothing.
 """
 
 from __future__ import annotations
@@ -26,19 +27,6 @@ from typing import Any
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 SITE = Path(__file__).parent / "site"
-PAGES = [
-    "",
-    "tutorial/",
-    "reference/",
-    "concepts/",
-    "failures/",
-    "conformance/",
-    "troubleshooting/",
-    "howto/flask/",
-    "speed/",
-    "howto/",
-    "howto/monitoring/",
-]
 SIZES = {"wide": (1280, 900), "narrow": (400, 800)}
 SCHEMES = ["light", "dark"]
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
@@ -107,8 +95,10 @@ class Browser:
         return answer["result"].get("value")
 
     async def picture(self, path: Path) -> None:
-        """Take a picture of what the window shows."""
-        shot = await self.call("Page.captureScreenshot")
+        """Take a picture of the whole page."""
+        size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 16_000), "scale": 1}
+        shot = await self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
 
@@ -130,17 +120,22 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
         )
         await browser.open(address)
         await browser.ask("localStorage.clear()")  # where the colours of the last time are kept
-        for page in PAGES:
+        pages = [path.parent.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("index.html"))]
+        for page in [f"{page}/".removeprefix("./") for page in pages]:
             await browser.open(address + page)
             name = page.strip("/").replace("/", "-") or "start"
             await browser.picture(folder / f"{name}-{size}-{scheme}.png")
             actual = await browser.ask("document.documentElement.scrollWidth")
             if actual > width:
                 browser.complaints.append(f"{page} is {actual} pixels wide in a window of {width}")
-            if await browser.ask("document.body.getAttribute('data-md-color-scheme')") != (
-                "default" if scheme == "light" else "slate"
-            ):
+            colours = await browser.ask("document.body.getAttribute('data-md-color-scheme')")
+            if colours != ("default" if scheme == "light" else "slate"):
                 browser.complaints.append(f"{page} is not {scheme}")
+            faint = await browser.ask(FAINT)
+            browser.complaints += [f"{page}, {size}, {scheme}: faint: {text}" for text in faint]
+            if size == "wide":
+                cut = await browser.ask(CUT)
+                browser.complaints += [f"{page}: code is cut off: {text}" for text in cut]
     await browser.open(address)
     found = await browser.ask(SEARCH)
     print("search for max_lifetime:", found)
@@ -171,6 +166,45 @@ new Promise(done => {
 })
 """
 
+
+# Blocks of code that have to be scrolled.
+CUT = """
+[...document.querySelectorAll('article pre code, article .doc-heading code')]
+  .filter(code => code.scrollWidth > code.clientWidth + 1 && code.clientWidth)
+  .map(code => code.innerText.slice(0, 60))
+"""
+
+# Texts whose contrast to what is behind them is below 3.
+FAINT = """
+(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const over = (colour, behind) => {
+    canvas.fillStyle = `rgb(${behind})`; canvas.fillRect(0, 0, 1, 1);
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const behind = element => {
+    const below = element.parentElement ? behind(element.parentElement) : [255, 255, 255];
+    return over(getComputedStyle(element).backgroundColor, below);
+  };
+  const light = rgb => rgb.map(c => c / 255)
+    .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, place) => sum + c * [0.2126, 0.7152, 0.0722][place], 0);
+  const found = new Set();
+  const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, words = walker.currentNode.data.trim();
+    const style = getComputedStyle(element);
+    if (!words || element.closest('.headerlink, svg') || !element.offsetWidth) continue;
+    const back = behind(element);
+    const [low, high] = [light(back), light(over(style.color, back))].sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05);
+    const name = element.className || element.tagName;
+    if (ratio < 3) found.add(`${ratio.toFixed(1)} ${name} ${words.slice(0, 30)}`);
+  }
+  return [...found];
+})()
+"""
 
 # What the theme's button does with a block.
 COPY = """

@@ -1,11 +1,12 @@
-"""asyncio tasks, each with a database connection of its own (the scope WERKZEUG goes by context).
+"""asyncio tasks, each with a connection of its own (scope WERKZEUG goes by context).
 
     pip install 'ProxyPatternPool[local]'
     python asyncio_tasks.py
 
-A task that waited in the pool would stop every other task. So tasks wait at an `asyncio.Semaphore` as large
-as the pool, and ask the pool with `timeout=0`, which never waits. A task started while its parent has an
-object shares it: draw objects in the tasks that use them.
+A task that waited in the pool would stop every other task. So tasks wait at an
+`asyncio.Semaphore` as large as the pool, and ask the pool with `timeout=0`, which
+never waits. A task started while its parent has an object shares it: draw objects in
+the tasks that use them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ db: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(
 
 def query(task: int) -> int:
     """Use this task's connection, as code that knows nothing of tasks does."""
-    db.execute("CREATE TEMP TABLE mine (task)")  # fails if another task were on this connection
+    # fails if another task were on this connection
+    db.execute("CREATE TEMP TABLE mine (task)")
     db.execute("INSERT INTO mine VALUES (?)", (task,))
     (found,) = db.execute("SELECT task FROM mine").fetchone()
     db.execute("DROP TABLE mine")
@@ -35,7 +37,7 @@ def query(task: int) -> int:
 
 
 async def work(task: int, room: asyncio.Semaphore) -> int:
-    """Use one connection for two queries in threads, to which asyncio passes the task's context."""
+    """Query twice on one connection, in threads that get the task's context."""
     async with room:
         with db._obj(timeout=0):
             first = await asyncio.to_thread(query, task)
@@ -68,7 +70,11 @@ async def everything() -> int:
 
 def main() -> int:
     """Fill the proxy, and run the tasks."""
-    db.set_fun(lambda number: sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None))
+    db.set_fun(
+        lambda number: sqlite3.connect(
+            ":memory:", check_same_thread=False, isolation_level=None
+        )
+    )
     try:
         return asyncio.run(everything())
     finally:

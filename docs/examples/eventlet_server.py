@@ -1,9 +1,10 @@
 """An eventlet server: each request is a green thread, and uses one of four sessions.
 
     pip install 'ProxyPatternPool[local]'
-    python eventlet_server.py 8000          # then http://127.0.0.1:8000/ and /stats, until Ctrl-C
+    python eventlet_server.py 8000  # http://127.0.0.1:8000/ and /stats, until Ctrl-C
 
-Patch first, before anything makes a lock. Then green threads can wait in the pool as threads do.
+Patch first, before anything makes a lock. Then green threads can wait in the pool as
+threads do.
 """
 
 # ruff: noqa: E402
@@ -33,7 +34,7 @@ class Session:
         self.busy = False
 
     def ask(self) -> dict[str, Any]:
-        """Wait for the network, as a client does: other green threads run meanwhile."""
+        """Wait as for the network: other green threads run meanwhile."""
         if self.busy:
             raise RuntimeError("used by two green threads at once")
         self.busy = True
@@ -42,10 +43,14 @@ class Session:
         return {"session": self.number}
 
 
-session: ppp.Proxy[Session] = ppp.Proxy(scope=ppp.Proxy.Scope.EVENTLET, max_size=4, timeout=5.0)
+session: ppp.Proxy[Session] = ppp.Proxy(
+    scope=ppp.Proxy.Scope.EVENTLET, max_size=4, timeout=5.0
+)
 
 
-def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+def application(
+    environ: dict[str, Any], start: Callable[..., Any]
+) -> Iterable[bytes]:
     """Answer a request (WSGI)."""
     status = "200 OK"
     body: dict[str, Any] = {}
@@ -53,7 +58,8 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
         if environ["PATH_INFO"] == "/stats":
             body = session._pool.stats() if session._pool is not None else {}
         else:
-            # One green thread may serve many requests of a connection: return the session after each.
+            # One green thread may serve many requests of a connection: return the
+            # session after each.
             with session._obj():
                 body = session.ask()
     except ppp.TimeOut as error:
@@ -68,7 +74,9 @@ def main(port: int = 8000) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     listener = eventlet.listen(("127.0.0.1", port))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
+    print(
+        f"http://127.0.0.1:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True
+    )
     try:
         wsgi.server(listener, application, log_output=False)
     except KeyboardInterrupt:

@@ -1,9 +1,10 @@
 """A gevent server: each request is a greenlet, and uses one of four sessions.
 
     pip install 'ProxyPatternPool[local]'
-    python gevent_server.py 8000            # then http://127.0.0.1:8000/ and /stats, until Ctrl-C
+    python gevent_server.py 8000  # http://127.0.0.1:8000/ and /stats, until Ctrl-C
 
-Patch first, before anything makes a lock. Then greenlets can wait in the pool as threads do.
+Patch first, before anything makes a lock. Then greenlets can wait in the pool as
+threads do.
 """
 
 # ruff: noqa: E402
@@ -43,10 +44,14 @@ class Session:
         return {"session": self.number}
 
 
-session: ppp.Proxy[Session] = ppp.Proxy(scope=ppp.Proxy.Scope.GEVENT, max_size=4, timeout=5.0)
+session: ppp.Proxy[Session] = ppp.Proxy(
+    scope=ppp.Proxy.Scope.GEVENT, max_size=4, timeout=5.0
+)
 
 
-def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+def application(
+    environ: dict[str, Any], start: Callable[..., Any]
+) -> Iterable[bytes]:
     """Answer a request (WSGI)."""
     status = "200 OK"
     body: dict[str, Any] = {}
@@ -54,7 +59,8 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
         if environ["PATH_INFO"] == "/stats":
             body = session._pool.stats() if session._pool is not None else {}
         else:
-            # One greenlet may serve many requests of a connection: return the session after each.
+            # One greenlet may serve many requests of a connection: return the session
+            # after each.
             with session._obj():
                 body = session.ask()
     except ppp.TimeOut as error:

@@ -1,12 +1,12 @@
-"""Clients that log in: bound when made, bound anew after each use, unbound when closed.
+"""Clients that log in: bound when made and after each use, unbound when closed.
 
     pip install ProxyPatternPool
     python ldap_like.py
 
-The client stands in for an LDAP one (`bind` for `simple_bind_s`, `unbind` for `unbind_s`). To check a
-password, an application binds as the user, and the connection then has the user's rights. The pool's
-`reset` binds as the service again before the next holder gets it; a connection for which that fails is
-destroyed.
+The client stands in for an LDAP one (`bind` for `simple_bind_s`, `unbind` for
+`unbind_s`). To check a password, an application binds as the user, and the connection
+then has the user's rights. The pool's `reset` binds as the service again before the
+next holder gets it; a connection for which that fails is destroyed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ directory: ppp.Proxy[Client] = ppp.Proxy(
 
 
 def connect(number: int) -> Client:
-    """Connect and log in. An error here reaches the caller; in an `opener` it would only be logged."""
+    """Connect and log in: an error reaches the caller (an `opener`'s is logged)."""
     client = Client(number)
     bind_service(client)
     return client
@@ -90,12 +90,18 @@ def main() -> int:
     tries = [("cn=ann", "apple"), ("cn=bob", "apple"), ("cn=eve", "")] * 30
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda pair: login(*pair), tries))
-    print(f"{len(found)} logins, {sum(found)} successful, all right: {found == [True, False, False] * 30}")
+    print(
+        f"{len(found)} logins, {sum(found)} successful,"
+        f" all right: {found == [True, False, False] * 30}"
+    )
     pool = directory._pool
     assert pool is not None
     stats = pool.stats()
     pool.shutdown()
-    print(f"failed resets: {stats['nreset_errors']}, all unbound: {Client.unbound == stats['ncreated'] <= 3}")
+    print(
+        f"failed resets: {stats['nreset_errors']},"
+        f" all unbound: {Client.unbound == stats['ncreated'] <= 3}"
+    )
     return 0
 
 

@@ -3,9 +3,10 @@
     pip install ProxyPatternPool 'psycopg[binary]'
     python process_pool.py 'host=127.0.0.1 dbname=test user=test'
 
-The proxy travels to the workers as its configuration, and each worker makes its own connections on demand.
-It is sent once, through the executor's `initializer`, and kept under a global name. Sent with each task, it
-could be dropped at the end of each task, and its connections with it.
+The proxy travels to the workers as its configuration, and each worker makes its own
+connections on demand. It is sent once, through the executor's `initializer`, and kept
+under a global name. Sent with each task, it could be dropped at the end of each task,
+and its connections with it.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ db: ppp.Proxy[Connection]
 
 def connect(conninfo: str, number: int) -> Connection:
     """Open a connection named after the process that has it."""
-    return psycopg.connect(conninfo, autocommit=True, application_name=f"worker {os.getpid()}")
+    return psycopg.connect(
+        conninfo, autocommit=True, application_name=f"worker {os.getpid()}"
+    )
 
 
 def adopt(proxy: ppp.Proxy[Connection], together: Barrier) -> None:
-    """Keep the proxy in this worker, and wait for the others, so that one does not do all the work."""
+    """Keep the proxy in this worker; wait for the others, so that all have work."""
     global db
     db = proxy
     together.wait(60.0)
@@ -50,13 +53,13 @@ def query(_: int) -> int:
 
 
 def task(number: int) -> tuple[int, set[int]]:
-    """Run in a worker: query from several threads, and return the process id and the connections used."""
+    """Run in a worker: query from threads; return its id and the connections used."""
     with ThreadPoolExecutor(THREADS) as threads:
         return os.getpid(), set(threads.map(query, range(THREADS)))
 
 
 def main(conninfo: str = "") -> int:
-    """Send 20 tasks to 2 workers, and show how many connections each of these has used."""
+    """Send 20 tasks to 2 workers; show how many connections each has used."""
     proxy: ppp.Proxy[Connection] = ppp.Proxy(
         fun=partial(connect, conninfo),
         max_size=MAX_SIZE,
@@ -67,7 +70,10 @@ def main(conninfo: str = "") -> int:
     context = multiprocessing.get_context("spawn")
     used: dict[int, set[int]] = defaultdict(set)
     with ProcessPoolExecutor(
-        WORKERS, mp_context=context, initializer=adopt, initargs=(proxy, context.Barrier(WORKERS))
+        WORKERS,
+        mp_context=context,
+        initializer=adopt,
+        initargs=(proxy, context.Barrier(WORKERS)),
     ) as executor:
         for pid, connections in executor.map(task, range(20)):
             used[pid] |= connections

@@ -1,10 +1,10 @@
-"""Show pools to Prometheus, under OpenTelemetry's names for connection pools (`db.client.connection.*`).
+"""Show pools to Prometheus, under OpenTelemetry's names (`db.client.connection.*`).
 
     pip install ProxyPatternPool prometheus-client
-    python prometheus_exporter.py 9100      # then http://127.0.0.1:9100/metrics, until Ctrl-C
+    python prometheus_exporter.py 9100  # http://127.0.0.1:9100/metrics, until Ctrl-C
 
-An application uses `PoolCollector` and `show`; `main` runs a pool under a little load, so that there is
-something to see. Each scrape reads the pool's own statistics.
+An application uses `PoolCollector` and `show`; `main` runs a pool under a little
+load, so that there is something to see. Each scrape reads the pool's own statistics.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 import ProxyPatternPool as ppp
@@ -35,16 +40,25 @@ class PoolCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every measure of every pool."""
-        pools = (source._pool if isinstance(source, ppp.Proxy) else source for source in self.sources)
+        pools = (
+            source._pool if isinstance(source, ppp.Proxy) else source
+            for source in self.sources
+        )
         all_stats = [pool.stats() for pool in pools if pool is not None]
 
-        count = GaugeMetricFamily("db_client_connection_count", "Connections, by state", labels=[POOL, STATE])
+        count = GaugeMetricFamily(
+            "db_client_connection_count",
+            "Connections, by state",
+            labels=[POOL, STATE],
+        )
         for stats in all_stats:
             count.add_metric([stats["name"], "idle"], stats["navail"])
             count.add_metric([stats["name"], "used"], stats["nusing"])
         yield count
 
-        most = GaugeMetricFamily("db_client_connection_max", "Most connections at once", labels=[POOL])
+        most = GaugeMetricFamily(
+            "db_client_connection_max", "Most connections at once", labels=[POOL]
+        )
         for stats in all_stats:
             if stats["max_size"]:  # else there is no limit
                 most.add_metric([stats["name"]], stats["max_size"])
@@ -54,32 +68,51 @@ class PoolCollector(Collector):
             ("idle_min", "Connections kept alive", "min_size"),
             ("pending_requests", "Threads that wait for a connection", "nwaiting"),
         ):
-            gauge = GaugeMetricFamily(f"db_client_connection_{name}", text, labels=[POOL])
+            gauge = GaugeMetricFamily(
+                f"db_client_connection_{name}", text, labels=[POOL]
+            )
             for stats in all_stats:
                 gauge.add_metric([stats["name"]], stats[key])
             yield gauge
 
         timeouts = CounterMetricFamily(
-            "db_client_connection_timeouts", "Requests that got no connection in time", labels=[POOL]
+            "db_client_connection_timeouts",
+            "Requests that got no connection in time",
+            labels=[POOL],
         )
         for stats in all_stats:
             timeouts.add_metric([stats["name"]], stats["ntimeouts"])
         yield timeouts
 
-        # OpenTelemetry has histograms here. The pool keeps sums: their mean is rate(…_sum) / rate(…_count).
+        # OpenTelemetry has histograms here. The pool keeps sums: their mean is
+        # rate(…_sum) / rate(…_count).
         for name, text, keys in (
             ("create_time", "Seconds to make a connection", ["ncreated"]),
-            ("wait_time", "Seconds waited for a connection, successfully or not", ["nuses", "ntimeouts"]),
-            ("use_time", "Seconds from lending a connection to its return", ["nuses"]),
+            (
+                "wait_time",
+                "Seconds waited for a connection, successfully or not",
+                ["nuses", "ntimeouts"],
+            ),
+            (
+                "use_time",
+                "Seconds from lending a connection to its return",
+                ["nuses"],
+            ),
         ):
-            times = SummaryMetricFamily(f"db_client_connection_{name}_seconds", text, labels=[POOL])
+            times = SummaryMetricFamily(
+                f"db_client_connection_{name}_seconds", text, labels=[POOL]
+            )
             for stats in all_stats:
-                times.add_metric([stats["name"]], sum(stats[key] for key in keys), stats[name])
+                times.add_metric(
+                    [stats["name"]], sum(stats[key] for key in keys), stats[name]
+                )
             yield times
 
 
-def show(port: int, *sources: ppp.Pool[Any] | ppp.Proxy[Any], host: str = "127.0.0.1") -> tuple[Any, Any]:
-    """Serve `/metrics` in a thread; return the server, which has its `server_port`, and the thread."""
+def show(
+    port: int, *sources: ppp.Pool[Any] | ppp.Proxy[Any], host: str = "127.0.0.1"
+) -> tuple[Any, Any]:
+    """Serve `/metrics` in a thread; return the server and the thread."""
     registry = CollectorRegistry()
     registry.register(PoolCollector(*sources))
     return start_http_server(port, host, registry)
@@ -108,7 +141,10 @@ def main(port: int = 9100) -> int:
         try:
             for thread in threads:
                 thread.start()
-            print(f"http://127.0.0.1:{server.server_port}/metrics (Ctrl-C ends it)", flush=True)
+            print(
+                f"http://127.0.0.1:{server.server_port}/metrics (Ctrl-C ends it)",
+                flush=True,
+            )
             serving.join()
         except KeyboardInterrupt:
             print("stopped")

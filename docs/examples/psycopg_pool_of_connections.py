@@ -3,13 +3,13 @@
     pip install ProxyPatternPool 'psycopg[binary]'
     python psycopg_pool_of_connections.py 'host=127.0.0.1 dbname=test user=test'
 
-Without an argument, libpq's variables (PGHOST, PGDATABASE…) say where the server is. Everything happens in
-one table, `ppp_accounts`, which is removed at the end.
+Without an argument, libpq's variables (PGHOST, PGDATABASE…) say where the server is.
+Everything happens in one table, `ppp_accounts`, which is removed at the end.
 
-- `reset` ends the transaction on return. If the rollback fails, the connection is destroyed.
+- `reset` ends the transaction on return; if that fails, the connection is destroyed.
 - `check_after_idle` and `health` test an idle connection before it is lent.
 - `invalidate_on` destroys a connection that failed in use.
-- `max_lifetime` replaces each connection within the hour, so that a new server gets its share.
+- `max_lifetime` replaces each within the hour, so that a new server gets its share.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 def connect(conninfo: str, number: int) -> Connection:
     """Open a connection named after its creation number."""
-    return psycopg.connect(conninfo, connect_timeout=5, application_name=f"accounts {number}")
+    return psycopg.connect(
+        conninfo, connect_timeout=5, application_name=f"accounts {number}"
+    )
 
 
 def healthy(connection: Connection) -> bool:
@@ -52,7 +54,7 @@ def make_pool(conninfo: str) -> ppp.Pool[Connection]:
         closer=psycopg.Connection.close,
         reset=psycopg.Connection.rollback,
         health=healthy,
-        check_after_idle=0.0,  # always, to show it here; say 30 seconds where microseconds matter
+        check_after_idle=0.0,  # always, to show it here; 30 seconds will do
         invalidate_on=(psycopg.OperationalError, psycopg.InterfaceError),
         max_lifetime=3600.0,
         tracer=lambda connection: f"backend {connection.info.backend_pid}",
@@ -86,7 +88,7 @@ def cut_all(pool: ppp.Pool[Connection], conninfo: str) -> int:
 
 
 def main(conninfo: str = "") -> int:
-    """Deposit from 8 threads, fail in a transaction, lose connections while idle and in use."""
+    """Deposit from 8 threads, fail in a transaction, lose connections."""
     with psycopg.connect(conninfo) as setup:
         setup.execute("CREATE TABLE ppp_accounts AS SELECT 0 AS amount")
     try:
@@ -109,8 +111,10 @@ def main(conninfo: str = "") -> int:
 
             stats = pool.stats()
             print(
-                f"refused before lending: {stats['bad_health']}, broken in use: {stats['ninvalidated']},"
-                f" failed resets: {stats['nreset_errors']}, never more than {stats['max_size']} connections"
+                f"refused before lending: {stats['bad_health']},"
+                f" broken in use: {stats['ninvalidated']},"
+                f" failed resets: {stats['nreset_errors']},"
+                f" never more than {stats['max_size']} connections"
             )
     finally:
         with psycopg.connect(conninfo) as setup:

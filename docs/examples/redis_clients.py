@@ -1,10 +1,11 @@
-"""Redis clients with one connection each, shared by many threads: at most four connections at the server.
+"""Redis clients of one connection each, shared by threads: at most four in all.
 
     pip install ProxyPatternPool redis
     python redis_clients.py redis://127.0.0.1:6379/0
 
-A client with its own connection can keep state between commands (WATCH, MULTI, CLIENT TRACKING…), and the
-number of clients at the server is known. The program uses one key, `ppp-example`, which it removes.
+A client with its own connection can keep state between commands (WATCH, MULTI, CLIENT
+TRACKING…), and the number of clients at the server is known. The program uses one
+key, `ppp-example`, which it removes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import ProxyPatternPool as ppp
 
 def connect(url: str, number: int) -> redis.Redis:
     """Make a client with one connection for the pool."""
-    return redis.Redis.from_url(url, single_connection_client=True, client_name=f"ppp-{number}")
+    return redis.Redis.from_url(
+        url, single_connection_client=True, client_name=f"ppp-{number}"
+    )
 
 
 cache: ppp.Proxy[redis.Redis] = ppp.Proxy(
@@ -56,7 +59,10 @@ def main(url: str = "redis://127.0.0.1:6379/0") -> int:
     with cache._obj():
         names = {client["name"] for client in cache.client_list()}
         print(f"counted to {int(cache.get('ppp-example'))}")
-        print(f"at most 4 clients: {len([name for name in names if name.startswith('ppp-')]) <= 4}")
+        print(
+            "at most 4 clients:"
+            f" {len([name for name in names if name.startswith('ppp-')]) <= 4}"
+        )
         cache.delete("ppp-example")
     assert cache._pool is not None
     cache._pool.shutdown()

@@ -3,8 +3,9 @@
     pip install ProxyPatternPool sqlalchemy
     python sqlalchemy_raw.py
 
-The engine has a `NullPool`: it asks its `creator` for a connection when it needs one, and closes it
-afterwards. `creator` is the pool's `get`, and a connection's `close` is its `ret`.
+The engine has a `NullPool`: it asks its `creator` for a connection when it needs one,
+and closes it afterwards. `creator` is the pool's `get`, and a connection's `close` is
+its `ret`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import ProxyPatternPool as ppp
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose `close` returns it to its pool; the pool itself disconnects."""
+    """A connection whose `close` returns it to its pool, which disconnects."""
 
     pool: ppp.Pool[Connection]
 
@@ -38,7 +39,9 @@ class Connection(sqlite3.Connection):
 
 def connect(path: Path, number: int) -> Connection:
     """Open a connection for the pool."""
-    return sqlite3.connect(path, timeout=10.0, check_same_thread=False, factory=Connection)
+    return sqlite3.connect(
+        path, timeout=10.0, check_same_thread=False, factory=Connection
+    )
 
 
 def main() -> int:
@@ -60,19 +63,30 @@ def main() -> int:
 
         def by_sqlalchemy(number: int) -> None:
             with engine.begin() as orm:
-                orm.execute(text("INSERT INTO t VALUES (:who)"), {"who": "sqlalchemy"})
+                orm.execute(
+                    text("INSERT INTO t VALUES (:who)"), {"who": "sqlalchemy"}
+                )
 
         def raw(number: int) -> None:
             with pool.obj() as db, db:  # the second one commits
                 db.execute("INSERT INTO t VALUES ('raw')")
 
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda n: by_sqlalchemy(n) if n % 2 else raw(n), range(100)))
+            list(
+                threads.map(
+                    lambda n: by_sqlalchemy(n) if n % 2 else raw(n), range(100)
+                )
+            )
         with engine.connect() as orm:
-            found = orm.execute(text("SELECT who, count(*) FROM t GROUP BY who ORDER BY who")).all()
+            found = orm.execute(
+                text("SELECT who, count(*) FROM t GROUP BY who ORDER BY who")
+            ).all()
         print(", ".join(f"{who}: {count}" for who, count in found))
         stats = pool.stats()
-        print(f"{stats['nuses']} uses, {stats['nusing']} in use, limit kept: {stats['ncreated'] <= 3}")
+        print(
+            f"{stats['nuses']} uses, {stats['nusing']} in use,"
+            f" limit kept: {stats['ncreated'] <= 3}"
+        )
         engine.dispose()
     return 0
 

@@ -3,8 +3,8 @@
     pip install ProxyPatternPool pytest
     python -m pytest testing_with_proxy.py
 
-The application's modules import the proxy and do not notice. Nothing is patched, and the order of imports
-does not matter.
+The application's modules import the proxy and do not notice. Nothing is patched, and
+the order of imports does not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ db: ppp.Proxy[sqlite3.Connection] = ppp.Proxy()
 
 def rename(number: int, name: str) -> bool:
     """Rename somebody, and tell whether there is such a person."""
-    cursor: sqlite3.Cursor = db.execute("UPDATE people SET name = ? WHERE id = ?", (name, number))
+    cursor: sqlite3.Cursor = db.execute(
+        "UPDATE people SET name = ? WHERE id = ?", (name, number)
+    )
     db.commit()
     return cursor.rowcount == 1
 
@@ -37,7 +39,8 @@ def people() -> Iterator[sqlite3.Connection]:
     """Set the proxy for one test, and unset it afterwards."""
     connection = sqlite3.connect(":memory:")
     connection.executescript(
-        "CREATE TABLE people (id INTEGER, name TEXT); INSERT INTO people VALUES (1, 'Ann')"
+        "CREATE TABLE people (id INTEGER, name TEXT);"
+        "INSERT INTO people VALUES (1, 'Ann')"
     )
     db.set_obj(connection)
     yield connection
