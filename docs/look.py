@@ -118,7 +118,7 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
         await browser.call(
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
-        await browser.open(address)
+        await browser.open(address + "assets/logo.svg")  # no page, so that none writes again what is cleared
         await browser.ask("localStorage.clear()")  # where the colours of the last time are kept
         pages = [path.parent.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("index.html"))]
         for page in [f"{page}/".removeprefix("./") for page in pages]:
