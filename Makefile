@@ -115,6 +115,7 @@ mutants: $(VENV)/.stamp-check
 # On one Python, beside the figures of others: with PYTHON=python3.14 VENV=.venv-3.14, and for a build without
 # the GIL also PYTHON_GIL=0, or else what some peers load brings it back.
 bench: $(VENV)/.stamp-bench
+	@$(PIP) install --group libpq 2>/dev/null || echo 'bench: psycopg takes the libpq of this system'
 	$(BIN)/python -m tests.bench
 
 bench.page:

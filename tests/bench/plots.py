@@ -32,7 +32,6 @@ class Drawing:
     """An SVG that grows downwards."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self.y = 0.0
         self._parts = [f"<style>{STYLE}</style>"]
 

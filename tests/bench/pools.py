@@ -30,12 +30,11 @@ class Connection:
     _pool: Any = None
 
     def close(self, *_ignored: object) -> None:
-        """Do nothing."""
+        pass
 
     cursor = execute = commit = rollback = __exit__ = close
 
     def __enter__(self) -> Connection:
-        """Start nothing."""
         return self
 
 
@@ -43,12 +42,10 @@ class Maker:
     """Makes connections, slowly if asked, and counts them."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        """Say how long each takes."""
         self.seconds = seconds
         self._made: list[int] = []
 
     def __call__(self) -> Connection:
-        """Make one."""
         if self.seconds:
             time.sleep(self.seconds)
         self._made.append(1)

@@ -6,9 +6,8 @@ import contextvars
 import importlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import pools, timing
 
@@ -19,7 +18,7 @@ class Thing(tuple[int, ...]):
     x: int
 
     def f(self) -> None:
-        """Do nothing."""
+        pass
 
     __call__ = f
 
@@ -105,8 +104,7 @@ def _bare(lookup: str, obj: str) -> Callable[[Any, Thing], Any]:
     return build
 
 
-@dataclass(frozen=True)
-class Contender:
+class Contender(NamedTuple):
     """One proxy: how it is called, where it comes from, how it is built around a thing."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -128,20 +128,18 @@ def ticks() -> tuple[int, int]:
     return sum(map(int, times)), int(times[-1])
 
 
-def figure(values: Sequence[float]) -> Figure:
+def figure(values: list[float]) -> Figure:
     """Sum up the values that the rounds gave."""
-    if len(values) == 1:
-        return Figure(values[0], values[0], values[0], 1)
-    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
+    q1, median, q3 = statistics.quantiles(values if len(values) > 1 else values * 2, n=4, method="inclusive")
     return Figure(median, q1, q3, len(values))
 
 
 def in_turns(names: Iterable[str], rounds: int) -> Iterator[str]:
     """Give each name once a round, another one first in each round."""
     order = list(names)
-    for number in range(rounds):
-        start = number % len(order) if order else 0
-        yield from order[start:] + order[:start]
+    for _ in range(rounds):
+        yield from order
+        order = order[1:] + order[:1]
 
 
 @contextmanager
