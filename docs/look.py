@@ -107,6 +107,8 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
     browser = Browser(await websocket_connect(endpoint, max_message_size=1 << 28))
     for domain in ("Page", "Runtime", "Log"):
         await browser.call(f"{domain}.enable")
+    # each page goes by the browser's colours, not by those that an earlier one has kept
+    await browser.call("Page.addScriptToEvaluateOnNewDocument", source="localStorage.clear()")
     for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
         await browser.call(
             "Emulation.setDeviceMetricsOverride",
@@ -118,8 +120,7 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
         await browser.call(
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
-        await browser.open(address + "assets/logo.svg")  # no page, so that none writes again what is cleared
-        await browser.ask("localStorage.clear()")  # where the colours of the last time are kept
+        await browser.open(address)  # the page that is open when the colours change does not count
         pages = [path.parent.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("index.html"))]
         for page in [f"{page}/".removeprefix("./") for page in pages]:
             await browser.open(address + page)

@@ -92,7 +92,8 @@ def loops(chosen: list[Contender], settings: Settings) -> Table:
 
 def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float, window: float) -> Table:
     """Let threads get, hold and return four objects for as long as a round lasts, asking again at once."""
-    title = f"{threads} threads, 4 objects, {f'held {hold * 1000:g} ms' if hold else 'not held'}"
+    how = f"held {hold * 1000:g} ms" if hold else "not held"
+    title = f"{threads} thread{'s' * (threads > 1)}, 4 objects, {how}"
     columns = [
         Column("rate", "gets", "/s", more_is_better=True),
         Column("least", "least served thread", "", more_is_better=True, ranked=False),
