@@ -163,7 +163,7 @@ def aims(run: Run) -> Iterator[Aim]:
         if taken and base:
             ratio = taken / base
             yield Aim(id, what, f"at most {limit:g} times {of}", f"{ratio:.2f} times", ratio <= limit, why)
-    if full := run.tables.get("crowd-40-5"):
+    if (full := run.tables.get("crowd-40-5")) and THIS in full.rows:
         what = "40 threads, 4 objects, 5 ms each"
         share = run.median(full.id, THIS, "share")
         yield Aim("fair", what, "least served 0.9 of most served", f"{share:.2f}", share >= 0.9)
@@ -172,7 +172,7 @@ def aims(run: Run) -> Iterator[Aim]:
         yield Aim("rate", what, "0.95 of the highest throughput", f"{best:.2f}", best >= 0.95, why)
     if taken := run.median("creation", THIS, "time"):
         yield Aim("made", "8 threads making objects of 0.2 s", "0.3 s", duration(taken), taken <= 0.3)
-    if table := run.tables.get("housekeeping"):
+    if (table := run.tables.get("housekeeping")) and THIS in table.rows:
         sizes = [int(column.id[5:]) for column in table.columns if column.id.startswith("idle-")]
         first, last = (run.median(table.id, THIS, f"idle-{size}") / size for size in (sizes[0], sizes[-1]))
         text = f"\u00d7{last / first:.2f} for each object of {sizes[-1]:,} as of {sizes[0]:,}"

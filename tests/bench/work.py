@@ -233,6 +233,9 @@ class TimedLock:
     def __exit__(self, *_error: object) -> None:
         self.release()
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lock, name)
+
 
 def held(pool: Any, tidy: Callable[[], Any]) -> float:
     """Return the longest time for which a housekeeping round held the lock."""
