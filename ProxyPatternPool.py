@@ -1300,15 +1300,14 @@ class Pool(Generic[T]):
         if not late:
             return
         mean, kills = sum(age for _, _, age in late) / len(late), sum(age >= kill for _, _, age in late)
-        text = "long running objects: %d (%.3f seconds, %d to kill)"
-        self._tell(log.warning, text, len(late), mean, kills)
+        self._tell(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", len(late), mean, kills)
         self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
             if asked is not None and record.warned != lending and record.lending == lending:
                 record.warned = lending
-                text = "%s held for %.3f seconds by thread %s, from %s:%d"
-                self._tell(log.warning, text, self._text(obj), age, *asked)
+                held_by = (self._text(obj), age, *asked)
+                self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
 
     def _evict(self, condition: Callable[[_Record], bool], counter: str = "") -> None:
         """Take the objects that meet a condition out, the least recently used ones first."""

@@ -1,64 +1,45 @@
-"""The programs of the documentation run, and its commands exist."""
+"""The programs of the documentation run; its commands, and all that it names, exist."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import gc
 import importlib.metadata
-import os
+import itertools
 import re
 import shlex
-import socket
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
-import fakeredis
 import pages
 import pytest
-from postgres import PostgresServer, postgres_fixture  # noqa: F401
+import yaml
+from pages import ROOT, Block
+from servers import PATIENCE, address, environ, postgres_fixture, redis_fixture, run, started  # noqa: F401
 
 import ProxyPatternPool as ppp
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "pages"
-MODULE = Path(ppp.__file__)
-PAGES = sorted(DOCS.rglob("*.md"))
-NAMES = [path.relative_to(DOCS).as_posix() for path in PAGES]
-PATIENCE = 30.0
-WIDTH = 86  # columns of code beside the menus where a window has 1280 pixels
+MODULE = ROOT / "ProxyPatternPool.py"
+README = ROOT / "README.md"
+PAGES = pages.pages()
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+BLOCKS = {name: list(pages.blocks(path)) for name, path in PAGES.items()}
 
 # Their blocks are steps, each a process, in the manner of somebody at a terminal.
 PLAYED = ["tutorial.md", "howto/gunicorn.md", "howto/testing.md"]
 # They patch the process that they run in, or start others.
 APART = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
-RUN = [
-    name
-    for name, path in zip(NAMES, PAGES, strict=True)
-    if name not in PLAYED and any(block.language == "python" for block in pages.blocks(path))
-]
-STATIC = {"text", "ini", "toml", "yaml", "json"}
-TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
+RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
+KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
 SETUP = {"mkdir", "cd", "python3", ".", "export"}
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """A Redis server in Python."""
-    server = fakeredis.TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
-    thread.join(PATIENCE)
+TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TESTS = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py")}
 
 
 @pytest.fixture
@@ -75,92 +56,51 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give a function that sets the addresses of the servers which a text mentions."""
-
-    def set_for(text: str) -> None:
-        if "DATABASE_URL" in text:
-            postgres: PostgresServer = request.getfixturevalue("postgres")
-            monkeypatch.setenv("DATABASE_URL", postgres.dsn)
-        if "REDIS_URL" in text:
-            monkeypatch.setenv("REDIS_URL", request.getfixturevalue("redis_url"))
-
-    return set_for
+def page(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page of that name; the servers that it mentions run, and the environment has their addresses."""
+    if "DATABASE_URL" in TEXTS[name]:
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").dsn)
+    if "REDIS_URL" in TEXTS[name]:
+        monkeypatch.setenv("REDIS_URL", request.getfixturevalue("redis_url"))
+    return PAGES[name]
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_program_of_page(name: str, folder: Path, servers: Any) -> None:
+def test_program_of_page(name: str, page: Path, folder: Path) -> None:
     """The Python of each page runs, from top to bottom, as one program."""
-    page = DOCS / name
-    servers(page.read_text(encoding="utf-8"))
     if name in APART:
-        done = subprocess.run(
-            [sys.executable, pages.__file__, str(page)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=50.0,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        run(sys.executable, pages.__file__, page, cwd=folder)
     else:
         pages.run(page, folder)
         gc.collect()  # what was forgotten complains here
 
 
-class Terminal:
+class Terminal(ExitStack):
     """Somebody at a terminal: types the commands of a page, and compares what is printed."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
-        self.port = free_port()
-        self.server: subprocess.Popen[str] | None = None
-        programs = Path(sys.executable).parent
-        self.environment = {
-            **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-            "PYTHONWARNINGS": "error",
-        }
+        self.env = environ(folder, PYTHONWARNINGS="error")
+        self.server = ""
 
-    def type(self, block: pages.Block) -> None:
-        """Run each command of a block."""
-        for command, expected in commands(block):
-            words = shlex.split(command)
-            if words[0] in SETUP or words[:2] == ["pip", "install"]:
-                continue
-            if words[0] in ("flask", "gunicorn"):
-                self.serve([re.sub(r"(?<=127.0.0.1:)\d+|^5000$", str(self.port), word) for word in words])
-            elif words[0] == "curl":
-                assert matches(expected, self.ask(words)), (block.where, command)
+    def type(self, command: str, expected: str = "…") -> None:
+        """Run a command; where it starts a server, that takes the place of the one before."""
+        words = shlex.split(command)
+        if words[0] in ("flask", "gunicorn"):
+            self.close()
+            words = [re.sub(r"(?<=127.0.0.1:)\d+|^5000$", "0", word) for word in words]
+            log, env = self.folder / "log", {**self.env, "PYTHONWARNINGS": "default"}
+            self.enter_context(started(sys.executable, "-m", *words, log=log, cwd=self.folder, env=env))
+            self.server = urlsplit(address(log)).netloc
+        elif words[0] not in SETUP and words[:2] != ["pip", "install"]:
+            if words[0] == "curl":
+                printed = self.ask(words)
             else:
-                printed = self.run(words)
-                assert matches(expected, printed), f"{block.where}: {command}\n{printed}"
-
-    def run(self, words: list[str]) -> str:
-        """Run a program to its end."""
-        done = subprocess.run(
-            [sys.executable if words[0] == "python" else words[0], *words[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=50.0,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def serve(self, words: list[str]) -> None:
-        """Start a server, in place of the one before."""
-        self.stop()
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=self.folder,
-            env={**self.environment, "PYTHONWARNINGS": "default"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        wait_for_port(self.port, self.server)
+                program = sys.executable if words[0] == "python" else words[0]
+                printed = run(program, *words[1:], cwd=self.folder, env=self.env).stdout
+            pattern = ".*?".join(map(re.escape, expected.strip().split("…")))
+            assert re.fullmatch(pattern, printed.strip(), flags=re.DOTALL), f"{command}\n{printed}"
 
     def ask(self, words: list[str]) -> str:
         """Do what `curl -s` does, with `-d name=value` too."""
@@ -168,40 +108,29 @@ class Terminal:
         if "-d" in words:
             name, value = words[words.index("-d") + 1].split("=", 1)
             data = urlencode({name: value}).encode()
-        address = urlsplit(words[-1])._replace(netloc=f"127.0.0.1:{self.port}").geturl()
-        with urlopen(address, data, PATIENCE) as answer:
+        with urlopen(urlsplit(words[-1])._replace(netloc=self.server).geturl(), data, PATIENCE) as answer:
             text: str = answer.read().decode()
         return text
 
-    def stop(self) -> None:
-        """Stop the server."""
-        if self.server is not None:
-            self.server.terminate()
-            self.server.wait(PATIENCE)
-            self.server = None
-
 
 @pytest.mark.parametrize("name", PLAYED)
-def test_steps_of_page(name: str, tmp_path: Path, servers: Any) -> None:
+def test_steps_of_page(name: str, page: Path, tmp_path: Path) -> None:
     """Whoever does each step of the page, from an empty folder, sees what the page shows."""
-    page = DOCS / name
-    servers(page.read_text(encoding="utf-8"))
-    terminal = Terminal(tmp_path)
-    try:
-        for block in pages.blocks(page):
+    with Terminal(tmp_path) as terminal:
+        for block in BLOCKS[name]:
             if block.title is not None:
                 block.write(tmp_path)
             elif block.language == "console":
-                terminal.type(block)
+                for command, expected in block.commands():
+                    terminal.type(command, expected)
             elif block.language == "python":
                 block._replace(title="step.py").write(tmp_path)
-                terminal.run(["python", "step.py"])
-    finally:
-        terminal.stop()
+                terminal.type("python step.py")
 
 
-def docstring_blocks() -> Iterator[pages.Block]:
-    """Find the code blocks in docstrings of the library and its examples."""
+def blocks_alone() -> Iterator[Block]:
+    """Find the code blocks of the README, and in docstrings of the library and its examples."""
+    yield from BLOCKS["README.md"]
     for path in [MODULE, *sorted((ROOT / "docs" / "examples").rglob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -211,11 +140,13 @@ def docstring_blocks() -> Iterator[pages.Block]:
                     yield from pages.blocks(path, text, node.body[0].lineno)
 
 
-@pytest.mark.parametrize("block", list(docstring_blocks()), ids=lambda block: block.where)
-def test_program_of_docstring(block: pages.Block, folder: Path) -> None:
-    """Each Python block in a docstring runs by itself."""
-    assert block.language == "python"
-    namespace: dict[str, Any] = {"__name__": "__docstring__", "ppp": ppp}
+@pytest.mark.parametrize("block", list(blocks_alone()), ids=lambda block: block.where)
+def test_program_by_itself(block: Block, folder: Path) -> None:
+    """Each block of the README and of a docstring is Python that runs by itself."""
+    assert (block.language, block.title) == ("python", None)
+    namespace: dict[str, Any] = {"__name__": "__alone__"}
+    if block.path != README:
+        namespace["ppp"] = ppp
     exec(block.compiled(), namespace)
     for thing in namespace.values():  # an example may leave that to the end of the program
         pool = thing._pool if issubclass(type(thing), ppp.Proxy) else thing
@@ -223,84 +154,107 @@ def test_program_of_docstring(block: pages.Block, folder: Path) -> None:
             pool.shutdown()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_blocks_are_of_a_known_kind(name: str) -> None:
-    """No code hides from the tests behind a wrong fence, or is too wide; `make x` on a page is a target."""
-    page = DOCS / name
-    text = page.read_text(encoding="utf-8")
-    found = list(pages.blocks(page))
-    assert len(re.findall(r"^ *```", text, flags=re.MULTILINE)) == 2 * len(found)
-    for block in found:
-        assert block.title or block.language in {"python", "console", *STATIC}, block.where
-        assert max(map(len, block.source.splitlines())) <= WIDTH, block.where
-    targets = {target for words in re.findall(r"`make ([^`]+)`", text) for target in words.split()}
-    assert {target for target in targets if "=" not in target} <= TARGETS
+def hidden_blocks(name: str) -> Iterator[str]:
+    """Find code hidden from the tests by a wrong fence, code too wide, and prompts copied with commands."""
+    if len(re.findall(r"^ *```", TEXTS[name], flags=re.MULTILINE)) != 2 * len(BLOCKS[name]):
+        yield "a fence without its other half"
+    for block in BLOCKS[name]:
+        if not block.title and block.language not in KINDS:
+            yield f"{block.where}: {block.language}"
+        if block.language != "console" and re.search(r"^\$ ", block.code, flags=re.MULTILINE):
+            yield f"{block.where}: a prompt"
+        if max(map(len, block.source.splitlines())) > WIDTH:
+            yield f"{block.where}: too wide"
 
 
-def test_whole_programs_are_run() -> None:
-    """Each program of the examples is shown on a page, under its name, and run by their tests."""
-    shown = {
+def missing_commands(name: str) -> Iterator[str]:
+    """Find commands that are no target of the Makefile, no file of the project, and not installed here."""
+    for words in re.findall(r"`make ([^`]+)`|^ {4}make (\S+)", TEXTS[name], flags=re.MULTILINE):
+        yield from (
+            f"make {word}" for word in " ".join(words).split() if word not in TARGETS and "=" not in word
+        )
+    for block in BLOCKS[name]:
+        found = list(block.commands())
+        if block.language == "console" and not found:
+            yield f"{block.where}: no command"
+        for command, _ in found:
+            program, *words = shlex.split(command, comments=True)
+            names = [re.split(r"[^\w.-]", word)[0] for word in words[1:] if not word.startswith("-")]
+            if program == "make":
+                good = {word for word in words if "=" not in word} <= TARGETS
+            elif program == "pip":
+                good = all(map(importlib.metadata.version, set(names) - {ppp.__name__}))
+            elif program.startswith(".venv/bin/"):
+                good = all((ROOT / word).is_file() for word in words if word.endswith(".py"))
+            else:
+                good = program in SETUP | {"python", "flask", "gunicorn", "curl", "git"}
+            if not good:
+                yield f"{block.where}: {command}"
+
+
+def missing_names(name: str) -> Iterator[str]:
+    """Find what a page calls `pool.x`, `Pool.x`, `Proxy.x`, `proxy._x` or `ppp.x` and does not exist."""
+    text = pages.FENCE.sub("", TEXTS[name]).replace("`it = pool.connect(); it.close()`", "SQLAlchemy's")
+    kinds: dict[str, Any] = {"ppp": ppp, "Proxy": ppp.Proxy, "pool": ppp.Pool, "Pool": ppp.Pool}
+    own = {*dir(ppp.Proxy), "_pool", "_fun", "_scope", "_local", "_pool_max_size", "_pool_kwargs", "_nobjs"}
+    for code in re.findall(r"`([^`\n]+)`", text):
+        for owner, attribute in re.findall(r"\b(pool|Pool|Proxy|ppp)\.(\w+)", code):
+            if not hasattr(kinds[owner], attribute):
+                yield code
+        yield from set(re.findall(r"\b(?:proxy|db)\.(_[a-z]\w+)", code)) - own
+
+
+def missing_tests(name: str) -> Iterator[str]:
+    """Find tests, and files of tests, that a page names and that do not exist."""
+    own = {block.title for block in BLOCKS[name]}  # the reader's
+    for file, test in re.findall(r"\b(test_\w+\.py)(?:::(\w+))?", TEXTS[name]):
+        if file not in own and not re.search(rf"^ *(async )?(def|class) {test}", TESTS.get(file, ""), re.M):
+            yield f"{file}::{test}"
+
+
+WIDTH = 86  # columns of code beside the menus where a window has 1280 pixels
+CHECKS = (hidden_blocks, missing_commands, missing_names, missing_tests)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_names_exists(name: str) -> None:
+    """No block of a page hides from the tests; commands, names and tests that it mentions exist."""
+    wrong = [complaint for check in CHECKS for complaint in check(name)]
+    assert wrong == []
+
+
+def test_whole_programs_are_shown() -> None:
+    """Each program of the examples is shown on a page, under its name."""
+    found = {
         taken.group(1): block.title
-        for page in PAGES
-        for block in pages.blocks(page)
+        for block in itertools.chain(*BLOCKS.values())
         if (taken := pages.TAKEN.fullmatch(block.code)) is not None
     }
-    programs = {f"examples/{path.name}": path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
-    assert shown == programs
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    assert [name for name in programs.values() if f'"{name.removesuffix(".py")}"' not in tests] == []
+    examples = (ROOT / "docs" / "examples").glob("*.py")
+    assert found == {f"examples/{path.name}": path.name for path in examples}
 
 
-@pytest.mark.parametrize(
-    "block",
-    [block for page in PAGES for block in pages.blocks(page) if block.language == "console"],
-    ids=lambda block: block.where,
-)
-def test_commands_exist(block: pages.Block) -> None:
-    """Each command on a page is a target of the Makefile, a file of the project, or installed here."""
-    found = list(commands(block))
-    assert found
-    for command, _ in found:
-        program, *words = shlex.split(command, comments=True)
-        if program == "make":
-            assert {word for word in words if "=" not in word} <= TARGETS, command
-        elif program == "pip":
-            wanted = [re.split(r"[^\w.-]", word)[0] for word in words[1:] if not word.startswith("-")]
-            for name in set(wanted) - {ppp.__name__}:
-                importlib.metadata.version(name)
-        elif program.startswith(".venv/bin/"):
-            assert all((ROOT / word).is_file() for word in words if word.endswith(".py")), command
-        else:
-            assert program in SETUP | {"python", "flask", "gunicorn", "curl", "git"}, command
+def test_readme() -> None:
+    """The README begins with a whole Flask application that fits the index's page, and tells both tiers."""
+    text, programs = TEXTS["README.md"], BLOCKS["README.md"]
+    assert "pip install ProxyPatternPool" in text.partition("```python")[0]
+    assert "from flask import Flask" in programs[0].code
+    assert "ppp.Proxy" in programs[0].code
+    assert max(len(line) for block in programs for line in block.code.splitlines()) <= 84
+    told = re.findall(r"^ +make (check|integration) +# .*minute.* MB", text, flags=re.MULTILINE)
+    assert told == ["check", "integration"]
 
 
-def commands(block: pages.Block) -> Iterator[tuple[str, str]]:
-    """Give each command of a console block, with the lines printed after it."""
-    for part in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
-        command, _, printed = part.partition("\n")
-        yield command, printed
+def test_lists_follow_the_contract() -> None:
+    """The differences are the points of the contract, in order; the changelog begins with this version."""
+    points = re.findall(r"^\| (\d+) \|", TEXTS["differences.md"], flags=re.MULTILINE)
+    assert points == [str(number) for number in range(1, 26)]
+    assert re.findall(r"^## (\S+)", TEXTS["changelog.md"], flags=re.MULTILINE)[0] == ppp.__version__
 
 
-def matches(expected: str, printed: str) -> bool:
-    """Compare what is printed with the page, where `…` stands for anything."""
-    pattern = ".*?".join(map(re.escape, expected.strip().split("…")))
-    return re.fullmatch(pattern, printed.strip(), flags=re.DOTALL) is not None
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
-    """Wait until a server accepts connections."""
-    limit = time.monotonic() + PATIENCE
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-            return
-        assert process.poll() is None, "the server has ended"
-        assert time.monotonic() < limit, "the server does not answer"
-        time.sleep(0.02)  # between two attempts of a bounded poll
+@pytest.mark.parametrize("path", list((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_workflow_calls_what_exists(path: Path) -> None:
+    """Each workflow can be read, and each `make` target that it calls exists."""
+    text = path.read_text(encoding="utf-8")
+    assert {"name", "jobs"} <= set(yaml.safe_load(text))
+    assert set(re.findall(r"\bmake ([a-z.-]+)", text)) <= TARGETS
