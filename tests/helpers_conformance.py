@@ -9,6 +9,7 @@ import asyncio
 import collections
 import contextlib
 import html
+import inspect
 import json
 import math
 import operator
@@ -20,10 +21,18 @@ from typing import Any
 
 import ProxyPatternPool as ppp
 
-_FOR_THE_ROWS = collections, contextlib, json, math, operator, os, PurePosixPath, Sized  # used by the rows
+_FOR_THE_ROWS = (
+    collections,
+    contextlib,
+    inspect,
+    json,
+    math,
+    operator,
+    os,
+    PurePosixPath,
+    Sized,
+)  # used by the rows
 PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
-
-# Objects of the table
 
 
 class Number:
@@ -47,22 +56,8 @@ def _answer(name: str, in_place: bool = False) -> Callable[..., Any]:
     return answer
 
 
-ARITHMETIC = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "matmul": "@",
-    "truediv": "/",
-    "floordiv": "//",
-    "mod": "%",
-    "pow": "**",
-    "lshift": "<<",
-    "rshift": ">>",
-    "and": "&",
-    "xor": "^",
-    "or": "|",
-}
-
+_NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
+ARITHMETIC = dict(zip(_NAMES, "+ - * @ / // % ** << >> & ^ |".split(), strict=True))
 
 for _name in [*ARITHMETIC, "divmod"]:
     setattr(Number, f"__{_name}__", _answer(_name))
@@ -106,7 +101,6 @@ ANSWERS = {
     **{f"__{name}__": name for name in "neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()},
 }
 """What a thing's special methods answer."""
-
 
 for _name, _value in ANSWERS.items():
     setattr(Thing, _name, lambda self, *args, value=_value: value)
@@ -156,6 +150,13 @@ class Base:
         return f"{cls.__name__} of {item}"
 
 
+class Suppressing(contextlib.AsyncExitStack):
+    """Suppresses a division by zero."""
+
+    async def __aexit__(self, *error: Any) -> bool:
+        return error[0] is ZeroDivisionError
+
+
 class Waitable:
     """Can be awaited."""
 
@@ -178,11 +179,15 @@ class Descriptor:
     def __get__(self, instance: object, owner: type) -> str:
         return "got by the descriptor"
 
-    def __set__(self, instance: object, value: object) -> None:
+    def __set__(self, *_: object) -> None:
         pass
 
-    def __delete__(self, instance: object) -> None:
-        pass
+    __delete__ = __set__
+
+
+def function(a: int, /, b: int = 2, *args: int, self: int = 3, **kwargs: int) -> Any:
+    """Be the function."""
+    return a, b, args, self, kwargs
 
 
 def raised(error: BaseException) -> str:
@@ -199,23 +204,21 @@ def raised(error: BaseException) -> str:
 class Row:
     """One row: the special methods it is about, the object and the code that uses it as `x`.
 
-    The code is an expression, or statements that leave their result in `r`. Rows left out have a reason.
+    The code is an expression, or statements that leave their result in `r`.
     """
 
-    def __init__(self, names: str, thing: str, code: str, reason: str = "") -> None:
+    def __init__(self, names: str, thing: str, code: str) -> None:
         self.names = tuple(names.split(", "))
-        self.thing, self.code, self.reason = thing, code, reason
+        self.thing, self.code = thing, code
 
     def __str__(self) -> str:
         return f"{self.names[0]}: {self.shown}"
 
     @property
     def shown(self) -> str:
-        """The code in one line."""
         return self.code.replace(":\n  ", ": ").replace("\n  ", " ").replace("\n", "; ")
 
     def make(self) -> Any:
-        """Make the object."""
         return eval(self.thing, dict(globals()))
 
     def run(self, x: Any) -> str:
@@ -238,13 +241,10 @@ ROWS = [
     Row("__bytes__", "Thing()", "bytes(x)"),
     Row("__format__", "Thing()", "format(x, 'text')"),
     Row("__format__", "7", "f'{x:03d}'"),
-    Row(
-        "__lt__, __le__, __eq__, __ne__, __gt__, __ge__",
-        "Thing()",
-        "(x < 1, x <= 1, x == 1, x != 1, x > 1, x >= 1)",
-    ),
+    Row("__lt__, __le__, __eq__", "Thing()", "(x < 1, x <= 1, x == 1)"),
+    Row("__ne__, __gt__, __ge__", "Thing()", "(x != 1, x > 1, x >= 1)"),
     Row("__lt__, __gt__", "7", "(5 < x, 5 > x, x < 9)"),
-    Row("__eq__, __hash__", "'key'", "{'key': 1}[x]"),
+    Row("__eq__, __hash__", "'key'", "({'key': 1}[x], {x: 1}['key'], x in {'key'})"),
     Row("__hash__", "Thing()", "hash(x)"),
     Row("__hash__", "[]", "hash(x)"),
     Row("__bool__", "Thing()", "bool(x)"),
@@ -271,6 +271,12 @@ ROWS = [
     Row("__subclasscheck__", "bool", "issubclass(x, int)"),
     Row("__class_getitem__", "Base", "x[int]"),
     Row("__call__", "Thing()", "x(1, *[2], key=3)"),
+    Row("__call__", "function", "x(1, 2, 3, self=4, obj=5, proxy=6, args=7, name=8)"),
+    Row("__call__", "function", "(x(1), x.__call__(1), list(map(x, [1])))"),
+    Row("__name__, __doc__", "function", "(x.__name__, x.__doc__)"),
+    Row("__signature__", "function", "str(inspect.signature(x))"),
+    Row("__signature__", "Thing().__call__", "str(inspect.signature(x))"),
+    Row("__signature__", "len", "str(inspect.signature(x))"),
     Row("__call__, __new__, __init__", "Thing", "x(3, y=4)"),
     Row("__match_args__", "Thing()", "match x:\n  case Thing(a, b): r = a, b"),
     Row("__len__", "Thing()", "len(x)"),
@@ -286,7 +292,9 @@ ROWS = [
     Row("__divmod__", "Number(7)", "divmod(x, 2)"),
     Row("__rdivmod__", "Number(7)", "divmod(2, x)"),
     Row("__pow__", "Number(7)", "pow(x, 2, 5)"),
-    Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, before"),
+    Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, type(x), before"),
+    Row("__iadd__", "Thing()", "x.x += 2\nr = vars(x)"),
+    Row("__iadd__, __setitem__", "[1, 2, 3]", "x[0] += 1\nr = x"),
     Row("__add__", "'a'", "x + 1"),
     Row("__radd__", "[1, 2]", "[0] + x"),
     Row("__rmul__", "3", "'ab' * x"),
@@ -297,11 +305,7 @@ ROWS = [
     Row("__trunc__, __floor__, __ceil__", "Thing()", "(math.trunc(x), math.floor(x), math.ceil(x))"),
     Row("__enter__, __exit__", "contextlib.nullcontext(5)", "with x as y: r = y"),
     Row("__exit__", "contextlib.suppress(ZeroDivisionError)", "r = 'before'\nwith x: r = 1 / 0"),
-    Row(
-        "__aenter__, __aexit__",
-        "contextlib.AsyncExitStack()",
-        "r = x.push(lambda *error: error[0] is ZeroDivisionError) and 'before'\nasync with x: r = 1 / 0",
-    ),
+    Row("__aenter__, __aexit__", "Suppressing()", "r = 'before'\nasync with x: r = 1 / 0"),
     Row("__aiter__, __anext__", "ticks()", "r = [i async for i in x]"),
     Row("__aiter__, __anext__", "ticks()", "r = await anext(aiter(x))"),
 ]
@@ -313,70 +317,43 @@ for _name, _symbol in ARITHMETIC.items():
     ]
 
 
-PRESENCE = "its presence alone changes what a thing is taken for"
 LEFT_OUT = [
-    Row("__await__", "Waitable()", "r = await x", f"{PRESENCE}: every proxy would be awaitable"),
-    Row(
-        "__fspath__",
-        "PurePosixPath('/somewhere')",
-        "os.fspath(x)",
-        f"{PRESENCE}: every proxy would be a path",
-    ),
-    Row(
-        "__buffer__, __release_buffer__",
-        "b'bytes'",
-        "bytes(memoryview(x))",
-        f"{PRESENCE}: every proxy would be a buffer",
-    ),
-    Row(
-        "__length_hint__",
-        "iter([1, 2, 3])",
-        "operator.length_hint(x)",
-        "a hint that fails would be an error where no hint is none",
-    ),
-    Row(
-        "__get__",
-        "Descriptor()",
-        "type('C', (), {'a': x})().a",
-        f"{PRESENCE}: a proxy kept by a class would be called instead of given",
-    ),
-    Row(
-        "__set__",
-        "Descriptor()",
-        "c = type('C', (), {'a': x})(); c.a = 5\nr = vars(c)",
-        f"{PRESENCE}: a proxy kept by a class could not be replaced",
-    ),
-    Row(
-        "__delete__",
-        "Descriptor()",
-        "c = type('C', (), {'a': x})(); del c.a\nr = vars(c)",
-        f"{PRESENCE}: see `__set__`",
-    ),
-    Row(
-        "__set_name__",
-        "Descriptor()",
-        "c = type('C', (), {'a': x})\nr = x.named",
-        "a class that keeps a proxy would draw its object",
-    ),
+    Row("__await__", "Waitable()", "r = await x"),
+    Row("__fspath__", "PurePosixPath('/somewhere')", "os.fspath(x)"),
+    Row("__buffer__, __release_buffer__", "b'bytes'", "bytes(memoryview(x))"),
+    Row("__length_hint__", "iter([1, 2, 3])", "operator.length_hint(x)"),
+    Row("__get__", "Descriptor()", "type('C', (), {'a': x})().a"),
+    Row("__set__", "Descriptor()", "c = type('C', (), {'a': x})(); c.a = 5\nr = vars(c)"),
+    Row("__delete__", "Descriptor()", "c = type('C', (), {'a': x})(); del c.a\nr = vars(c)"),
+    Row("__set_name__", "Descriptor()", "c = type('C', (), {'a': x})\nr = x.named"),
 ]
 LIMITS = [
-    Row("str.join", "'a'", "'-'.join([x, 'b'])", "C code that takes the characters of a real str"),
-    Row("json", "{'a': 1}", "json.dumps(x)", "C code that asks for the type, not for the class"),
-    Row(
-        "match",
-        "[1, 2]",
-        "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'",
-        "the patterns `[…]` and `{…}` ask for a mark on the type",
-    ),
-    Row("raise", "KeyError('lost')", "r = raised(x)", "Python raises nothing but real exceptions"),
-    Row("memory", "bytearray(b'abc')", "bytes(memoryview(x)[:1])", "see `__buffer__`"),
-    Row(
-        "list +=",
-        "[1]",
-        "y = z = [0]; y += x; r = z",
-        "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
-    ),
+    Row("str.join", "'a'", "'-'.join([x, 'b'])"),
+    Row("json", "{'a': 1}", "json.dumps(x)"),
+    Row("match", "[1, 2]", "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'"),
+    Row("raise", "KeyError('lost')", "r = raised(x)"),
+    Row("memory", "bytearray(b'abc')", "bytes(memoryview(x)[:1])"),
+    Row("list +=", "[1]", "y = z = [0]; y += x; r = z"),
 ]
+_SEEN = "its presence alone changes what a thing is taken for"
+REASONS = {
+    "__await__": f"{_SEEN}: every proxy would be awaitable",
+    "__fspath__": f"{_SEEN}: every proxy would be a path",
+    "__buffer__": f"{_SEEN}: every proxy would be a buffer",
+    "__length_hint__": "a hint that fails would be an error where no hint is none",
+    "__get__": f"{_SEEN}: a proxy kept by a class would be called instead of given",
+    "__set__": f"{_SEEN}: a proxy kept by a class could not be replaced",
+    "__delete__": f"{_SEEN}: see `__set__`",
+    "__set_name__": "a class that keeps a proxy would draw its object",
+    "str.join": "C code that takes the characters of a real str",
+    "json": "C code that asks for the type, not for the class",
+    "match": "the patterns `[…]` and `{…}` ask for a mark on the type",
+    "raise": "Python raises nothing but real exceptions",
+    "memory": "see `__buffer__`",
+    "list +=": "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
+}
+"""Why the rows of these two tables differ."""
+
 NEVER = {
     "__new__": "makes an object: called by calling its class, which is forwarded",
     "__init__": "makes an object: called by calling its class, which is forwarded",
@@ -390,20 +367,14 @@ NEVER = {
 """Names of the data model which are looked up on nothing that a proxy stands for."""
 
 _DATA_MODEL = """
-__new__ __init__ __del__ __repr__ __str__ __bytes__ __format__ __lt__ __le__ __eq__ __ne__ __gt__ __ge__
-__hash__ __bool__ __getattr__ __getattribute__ __setattr__ __delattr__ __dir__ __get__ __set__ __delete__
-__objclass__ __slots__ __weakref__ __dict__ __init_subclass__ __set_name__ __mro_entries__ __prepare__
-__class__ __instancecheck__ __subclasscheck__ __class_getitem__ __call__ __len__ __length_hint__
-__getitem__ __setitem__ __delitem__ __missing__ __iter__ __next__ __reversed__ __contains__ __add__
-__sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__
-__and__ __xor__ __or__ __radd__ __rsub__ __rmul__ __rmatmul__ __rtruediv__ __rfloordiv__ __rmod__
-__rdivmod__ __rpow__ __rlshift__ __rrshift__ __rand__ __rxor__ __ror__ __iadd__ __isub__ __imul__
-__imatmul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __ilshift__ __irshift__ __iand__ __ixor__ __ior__
-__neg__ __pos__ __abs__ __invert__ __complex__ __int__ __float__ __index__ __round__ __trunc__ __floor__
-__ceil__ __enter__ __exit__ __match_args__ __buffer__ __release_buffer__ __await__ __aiter__ __anext__
-__aenter__ __aexit__ __doc__ __name__ __qualname__ __module__ __bases__ __mro__ __annotations__
+new init del repr str bytes format lt le eq ne gt ge hash bool getattr getattribute setattr delattr dir get
+set delete objclass slots weakref dict init_subclass set_name mro_entries prepare class instancecheck
+subclasscheck class_getitem call len length_hint getitem setitem delitem missing iter next reversed contains
+divmod rdivmod neg pos abs invert complex int float index round trunc floor ceil enter exit match_args buffer
+release_buffer await aiter anext aenter aexit doc name qualname module bases mro annotations
 """
-DATA_MODEL = frozenset(_DATA_MODEL.split())
+_DATA_MODEL += " ".join(kind + name for kind in ("", "r", "i") for name in ARITHMETIC)
+DATA_MODEL = frozenset(f"__{name}__" for name in _DATA_MODEL.split())
 """The special names of the language reference, chapter "Data model"."""
 
 
@@ -445,54 +416,53 @@ def _code(text: str) -> str:
     return f"<code>{escaped}</code>"
 
 
-def _table(rows: list[Row], first: str) -> list[str]:
+def _table(rows: list[Row], first: str) -> str:
     heads = [first, "object `x`", "code", "on the object", "through a proxy", "why"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for row in rows:
         cells = [", ".join(map(_code, row.names)), *map(_code, (row.thing, row.shown))]
-        cells += [_code(direct(row)), _code(through(row, "SHARED")), row.reason]
+        cells += [_code(direct(row)), _code(through(row, "SHARED")), REASONS[row.names[0]]]
         lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    return "\n".join(lines)
 
 
 def render() -> str:
     """Make the page: what differs, and how much does not."""
-    names = {name for row in ROWS for name in row.names}
-    lines = [
-        "# Conformance",
-        "",
-        "<!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->",
-        "",
-        "A proxy answers as the object it stands for. A test runs each special method of Python's data model",
-        "on objects, and through four kinds of proxies of them: shared, one for each thread, the same with a",
-        f"pool, and one with werkzeug's scope. {len(names)} special names, in {len(ROWS)} pieces of code,",
-        "give the same result through all of them. This page lists the others.",
-        "",
-        "## Left out on purpose",
-        "",
-        "These are not forwarded. Take the object, `proxy._get_obj()`, where they are needed.",
-        "",
-        *_table(LEFT_OUT, "special method"),
-        "",
-        "## Out of reach",
-        "",
-        "Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.",
-        "Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.",
-        "",
-        *_table(LIMITS, "what"),
-        "",
-        "## Not looked up on an object",
-        "",
-        "| name | why |",
-        "| --- | --- |",
-        *[f"| {_code(name)} | {reason} |" for name, reason in NEVER.items()],
-        "",
-        "## The proxy's own",
-        "",
-        "`copy.copy(x)` and `copy.deepcopy(x)` give the proxy itself.",
-        "Pickled, a proxy carries its configuration, or the object that it was given.",
-    ]
-    return "\n".join(lines) + "\n"
+    never = [f"| {_code(name)} | {reason} |" for name, reason in NEVER.items()]
+    return f"""# Conformance
+
+<!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->
+
+A proxy answers as the object it stands for. A test runs each special method of Python's data model
+on objects, and through four kinds of proxies of them: shared, one for each thread, the same with a
+pool, and one with werkzeug's scope. {len({name for row in ROWS for name in row.names})} special names, in \
+{len(ROWS)} pieces of code,
+give the same result through all of them. This page lists the others.
+
+## Left out on purpose
+
+These are not forwarded. Take the object, `proxy._get_obj()`, where they are needed.
+
+{_table(LEFT_OUT, "special method")}
+
+## Out of reach
+
+Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.
+Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.
+
+{_table(LIMITS, "what")}
+
+## Not looked up on an object
+
+| name | why |
+| --- | --- |
+{chr(10).join(never)}
+
+## The proxy's own
+
+`copy.copy(x)` and `copy.deepcopy(x)` give the proxy itself.
+Pickled, a proxy carries its configuration, or the object that it was given.
+"""
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import pytest
-from conftest import at_rest, imbalances
+from helpers import at_rest, imbalances
 
 import ProxyPatternPool as ppp
 

@@ -1,7 +1,4 @@
-"""What the tests of `Proxy` share.
-
-A test file imports `keep_fixture` to have the fixture `keep`.
-"""
+"""What the tests of `Proxy` share."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from conftest import Task, wait_for
+from helpers import permits, start, wait_for
 
 import ProxyPatternPool as ppp
 
-Keep = Callable[["ppp.Proxy[Any]"], Any]
 Scope: Any = ppp.Proxy.Scope
+SCOPES = [Scope.THREAD, Scope.WERKZEUG]
 
 
 class Conn:
@@ -29,28 +26,11 @@ class Conn:
         self.closed = False
 
     def write(self, text: str) -> None:
-        """Note something."""
         self.log.append(text)
 
     def close(self) -> None:
-        """Close it, once."""
         assert not self.closed
         self.closed = True
-
-
-@pytest.fixture(name="keep")
-def keep_fixture() -> Iterator[Keep]:
-    """Give a function that takes a proxy and gives it back: the pool behind it is shut down at the end."""
-    kept: list[ppp.Proxy[Any]] = []
-
-    def remember(proxy: ppp.Proxy[Any]) -> Any:
-        kept.append(proxy)
-        return proxy
-
-    yield remember
-    for proxy in kept:
-        if proxy._pool is not None:
-            proxy._pool.shutdown()
 
 
 def is_instance(thing: Any, kind: Any) -> bool:
@@ -60,15 +40,18 @@ def is_instance(thing: Any, kind: Any) -> bool:
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function in a thread that ends, and give its result."""
-    task = Task(function, *args)
-    task.start()
-    return task.result()
+    return start(function, *args).result()
+
+
+def use(proxy: Any) -> None:
+    with proxy._obj():
+        pass
 
 
 def all_back(proxy: Any) -> bool:
     """Tell whether no object of the proxy's pool is lent, and every permit is free."""
-    sem = proxy._pool.stats()["sem"]
-    return len(proxy._pool._using) == 0 and (sem is None or sem["value"] == sem["init"])
+    free, limit = permits(proxy._pool)
+    return len(proxy._pool._using) == 0 and free == limit
 
 
 def of_each_kind(thing: Any) -> list[Any]:
@@ -139,8 +122,7 @@ def held_elsewhere(proxy: Any) -> Iterator[Any]:
         finally:
             proxy._ret_obj()
 
-    task = Task(hold)
-    task.start()
+    task = start(hold)
     try:
         wait_for(drawn)
         yield objects[0]

@@ -6,70 +6,63 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Resource, eventually, keep_house, none_left
+from conftest import Clock, Factory, MakePool, Messages, Resource
+from helpers import HOUR, eventually, idle_objects, keep_house, none_left, numbers, rounds
 
 import ProxyPatternPool as ppp
 
-Pools = ppp.Pool[Any]
+Scene = Callable[["ppp.Pool[Any]"], object]
 
 
-def use_once(pool: Pools) -> None:
-    """Use an object once."""
-    pool.ret(pool.get())
-
-
-def exhaust(pool: Pools) -> None:
+def exhaust(pool: ppp.Pool[Any]) -> None:
     """Ask for more than there is, without a time of one's own."""
-    pool.get()
-    pool.get()
+    pool.get(), pool.get()
     none_left(pool, None)
 
 
-def much_later(pool: Pools) -> None:
+def much_later(pool: ppp.Pool[Any]) -> None:
     """Hold one object and have another one idle, for a long time."""
     pool.ret([pool.get(), pool.get()][0])
     pool._now = lambda: 9_000.0  # type: ignore[method-assign]
     keep_house(pool)
 
 
-NUMBERS: list[tuple[str, Any, Callable[[Pools], object], str, int]] = [
-    ("_timeout", 0.0, exhaust, "_ntimeouts", 1),
-    ("_min_size", 2, use_once, "_nobjs", 2),
-    ("_max_use", 1, use_once, "_nwornout", 1),
-    ("_max_avail_delay", 10.0, much_later, "_nrecycled", 1),
-    ("_max_using_delay_kill", 10.0, much_later, "_nkilled", 1),
-    ("_max_using_delay_warn", 10.0, much_later, "_nkilled", 0),
+def use_once(pool: ppp.Pool[Any]) -> None:
+    pool.ret(pool.get())
+
+
+NUMBERS: list[tuple[str, Any, Scene, tuple[str, int]]] = [
+    ("_timeout", 0.0, exhaust, ("ntimeouts", 1)),
+    ("_timeout", -1, exhaust, ("ntimeouts", 1)),
+    ("_min_size", 2, use_once, ("nobjs", 2)),
+    ("_max_use", 1, use_once, ("nwornout", 1)),
+    ("_max_avail_delay", 10.0, much_later, ("nrecycled", 1)),
+    ("_max_using_delay_kill", 10.0, much_later, ("nkilled", 1)),
+    ("_max_using_delay_warn", 10.0, much_later, ("nkilled", 0)),
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "scene", "counter", "count"), NUMBERS)
+@pytest.mark.parametrize(("name", "value", "scene", "counted"), NUMBERS)
 def test_number_counts(
-    make_pool: MakePool,
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    value: Any,
-    scene: Callable[[Pools], object],
-    counter: str,
-    count: int,
+    make_pool: MakePool, clock: Clock, messages: Messages, name: str, value: Any, scene: Scene, counted: Any
 ) -> None:
     """A number set on a live pool decides from then on, and `stats()` shows it."""
-    pool = make_pool(max_size=2, delay=3600.0 if scene is much_later else 0.0)
+    pool = make_pool(max_size=2, delay=HOUR if scene is much_later else 0.0)
     setattr(pool, name, value)
     assert pool.stats()[name[1:]] == value
     scene(pool)
-    assert pool.stats()[counter[1:]] == count
-    assert ("long running objects: 1 (" in caplog.text) == (name.startswith("_max_using"))
+    assert numbers(pool, counted[0]) == [counted[1]]
+    assert any("long running objects: 1 (" in text for text in messages()) == name.startswith("_max_using")
 
 
-HOOKS: dict[str, Callable[[Pools], object]] = {
-    "_opener": lambda pool: [pool.get() for _ in range(2)],
-    "_getter": lambda pool: pool.get(),
+HOOKS: dict[str, Scene] = {
+    "_opener": lambda pool: idle_objects(pool, 2),
+    "_getter": ppp.Pool.get,
     "_retter": use_once,
-    "_closer": lambda pool: pool.shutdown(),
-    "_health": lambda pool: pool._health_check(),
-    "_stats": lambda pool: pool.stats(),
-    "_tracer": lambda pool: pool.stats(),
+    "_closer": ppp.Pool.shutdown,
+    "_health": ppp.Pool._health_check,
+    "_stats": ppp.Pool.stats,
+    "_tracer": ppp.Pool.stats,
 }
 
 
@@ -90,9 +83,9 @@ def test_hook_counts(factory: Factory, make_pool: MakePool, name: str) -> None:
         assert len(seen) == expected
 
 
-def test_delay_and_frequency_count(make_pool: MakePool) -> None:
+def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> None:
     """A delay or a frequency of checks set on a live pool counts from then on, and starts no housekeeper."""
-    pool = make_pool(delay=0.2, health=Resource.check)
+    pool = make_pool(delay=0.2, health=Resource.check, check_after_idle=0.0, max_size=1)
     pool._delay = 0.001
     eventually(lambda: pool._hc_rounds >= 20)
     pool._health_freq = 1_000_000
@@ -101,20 +94,13 @@ def test_delay_and_frequency_count(make_pool: MakePool) -> None:
     checks = pool._hc_rounds
     eventually(lambda: pool._hk_rounds >= 8)
     assert pool._hc_rounds == checks
+    pool._health_freq = 0  # odd values do no harm
+    rounds(pool)
+    pool._delay = 0
+    pool._health = None
+    assert pool.get() is factory.made[0]
+    assert pool._nhealth == pool._nborrows
     without = make_pool()
     without._delay = 0.001
     without.ret(without.get())
     assert (without._housekeeper, without.stats()["delay"]) == (None, 0.001)
-
-
-def test_odd_values(factory: Factory, make_pool: MakePool) -> None:
-    """A live delay or frequency of 0, a negative timeout and a removed hook do no harm."""
-    pool = make_pool(delay=0.01, health=Resource.check, check_after_idle=0.0, max_size=1)
-    pool._health_freq = 0
-    rounds = pool._hk_rounds
-    eventually(lambda: pool._hk_rounds >= rounds + 2)
-    pool._delay = 0
-    pool._timeout = -1
-    pool._health = None
-    assert pool.get() is factory.made[0]
-    assert pool._nhealth == pool._nborrows

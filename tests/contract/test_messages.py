@@ -9,20 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from conftest import (
-    BUSY,
-    HOUR,
-    Clock,
-    Factory,
-    MakePool,
-    Messages,
-    Resource,
-    Silent,
-    Stop,
-    eventually,
-    no_luck,
-    wait_for,
-)
+from conftest import Clock, Factory, MakePool, Messages, Resource
+from helpers import BUSY, HOUR, Silent, Stop, eventually, no_luck, wait_for
 
 Scene = Callable[[MakePool], Any]
 
@@ -38,26 +26,16 @@ def used(**parameters: Any) -> Scene:
     return scene
 
 
-def returned(what: object, shut: bool = False, **parameters: Any) -> Scene:
-    """Make a scene in which a foreign object is returned."""
+def called(how: str, *args: Any, shut: bool = False, **parameters: Any) -> Scene:
+    """Make a scene in which this method is called of a pool that has lent two objects, or was shut down."""
 
     def scene(make_pool: MakePool) -> None:
         pool = make_pool(**parameters)
         if shut:
             pool.shutdown()
-        pool.ret(what)
-
-    return scene
-
-
-def ended(how: str) -> Scene:
-    """Make a scene in which a pool closes everything while two objects are lent."""
-
-    def scene(make_pool: MakePool) -> None:
-        pool = make_pool()
-        pool.get()
-        pool.get()
-        getattr(pool, how)()
+        else:
+            pool.get(), pool.get()
+        getattr(pool, how)(*args)
 
     return scene
 
@@ -81,6 +59,8 @@ def busy_housekeeper(make_pool: MakePool) -> None:
         stop.go.set()
 
 
+UNKNOWN = "exception in tracer on unexpected returned object: …no luck"
+TWISTED = "inconsistent max_using_delay_warn > max_using_delay_kill"
 MESSAGES: list[tuple[str, str, Scene]] = [
     *[("ERROR", f"exception in {hook}: …no luck", used(**{hook: no_luck})) for hook in ("opener", "getter")],
     *[("ERROR", f"exception in {hook}: …no luck", used(**{hook: no_luck})) for hook in ("retter", "closer")],
@@ -89,21 +69,13 @@ MESSAGES: list[tuple[str, str, Scene]] = [
     ("ERROR", "bad health: …", lambda make_pool: make_pool(health=lambda _: False)._health_check()),
     ("ERROR", "health check error: …no luck", lambda make_pool: make_pool(health=no_luck)._health_check()),
     ("ERROR", "housekeeper round error: …no luck", round_fails),
-    (
-        "ERROR",
-        "exception in tracer on unexpected returned object: …no luck",
-        returned("foreign", tracer=no_luck),
-    ),
-    ("WARNING", "unexpected object returned: …", returned("foreign")),
-    ("WARNING", "unexpected object returned: …", returned(Silent())),
-    ("WARNING", "unexpected object returned: …", returned("foreign", shut=True)),
-    ("WARNING", "deleting in-use objects: 2", ended("shutdown")),
-    ("WARNING", "deleting in-use objects: 2", ended("__delete__")),
-    (
-        "WARNING",
-        "inconsistent max_using_delay_warn > max_using_delay_kill",
-        used(max_using_delay=20.0, max_using_delay_kill=10.0),
-    ),
+    ("ERROR", UNKNOWN, called("ret", "foreign", tracer=no_luck)),
+    ("WARNING", "unexpected object returned: …", called("ret", "foreign")),
+    ("WARNING", "unexpected object returned: …", called("ret", Silent())),
+    ("WARNING", "unexpected object returned: …", called("ret", "foreign", shut=True)),
+    ("WARNING", "deleting in-use objects: 2", called("shutdown")),
+    ("WARNING", "deleting in-use objects: 2", called("__delete__")),
+    ("WARNING", TWISTED, used(max_using_delay=20.0, max_using_delay_kill=10.0)),
     ("WARNING", "shutting down pool with live housekeeper", busy_housekeeper),
     ("INFO", "housekeeper …db… running every …3600", used(delay=HOUR, name="db")),
 ]
@@ -147,17 +119,15 @@ def test_werkzeug_workaround(
     assert len(factory.made) == 1
 
 
-def test_debug_lines(make_pool: MakePool, messages: Messages) -> None:
+@pytest.mark.parametrize(("level", "least"), [(logging.DEBUG, 2), (logging.INFO, 0)])
+def test_debug_lines(make_pool: MakePool, messages: Messages, level: int, least: int) -> None:
     """While debugging, each get, return, creation and destruction has its line; else nothing is described."""
     described: list[Resource] = []
-    for level, least in ((logging.DEBUG, 2), (logging.INFO, 0)):
-        described.clear()
-        pool = make_pool(max_use=1, min_size=0, log_level=level, tracer=described.append)
-        seen = [len(messages("DEBUG"))]
-        resource = pool.get()
-        seen.append(len(messages("DEBUG")))
-        pool.ret(resource)
-        seen.append(len(messages("DEBUG")))
-        assert min(seen[1] - seen[0], seen[2] - seen[1]) >= least
-        assert (seen[0] < seen[2]) == (least > 0)
-    assert described == []
+    pool = make_pool(max_use=1, min_size=0, log_level=level, tracer=described.append)
+    begin = len(messages("DEBUG"))
+    resource = pool.get()
+    middle = len(messages("DEBUG"))
+    pool.ret(resource)
+    end = len(messages("DEBUG"))
+    assert min(middle - begin, end - middle) >= least
+    assert (end > begin, bool(described)) == (least > 0, least > 0)

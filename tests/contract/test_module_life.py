@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from conftest import run_python
+from helpers import run_python, run_well
 
 import ProxyPatternPool as ppp
 
@@ -47,7 +47,7 @@ def test_import_alone(tmp_path: Path) -> None:
 
 def test_reload() -> None:
     """Pools and proxies made before `importlib.reload` work on, and new ones beside them."""
-    run = run_python(
+    printed = run_well(
         """
         import importlib, threading, time
         import ProxyPatternPool as ppp
@@ -76,12 +76,5 @@ def test_reload() -> None:
         print(closed, old._nobjs, threading.active_count())
         """
     )
-    assert run.returncode == 0, run.stderr
-    assert "Traceback" not in run.stderr
-    assert run.stdout.splitlines() == [
-        "TimeOut P0 P0",
-        "o0 n0 []",
-        "o1",
-        "['o0'] q0 True",
-        "['o0', 'o1'] 0 1",
-    ]
+    lines = ["TimeOut P0 P0", "o0 n0 []", "o1", "['o0'] q0 True", "['o0', 'o1'] 0 1"]
+    assert printed.splitlines() == lines

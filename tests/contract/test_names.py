@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Factory, MakePool, Resource, permits
+from conftest import Factory, MakePool, Resource
+from helpers import permits
 
 import ProxyPatternPool as ppp
 
@@ -35,10 +36,6 @@ def test_module_names() -> None:
     names = [*ALIASES, *PARENTS, "Pool", "Proxy"]
     assert [name for name in names if name not in ppp.__all__ or not hasattr(ppp, name)] == []
     assert {name: getattr(ppp, name).__bases__ for name in PARENTS} == PARENTS
-
-
-def test_logger_and_version() -> None:
-    """Messages go to the logger `ppp`, and this is version 12."""
     assert ppp.log is logging.getLogger("ppp")
     assert ppp.__version__.startswith("12.")
 
@@ -46,26 +43,15 @@ def test_logger_and_version() -> None:
 # parameters
 
 POOL_PARAMETERS = [
-    ("fun", EMPTY),
-    ("max_size", 0),
-    ("min_size", 1),
-    ("timeout", None),
-    ("max_use", 0),
-    ("max_avail_delay", 0.0),
-    ("max_using_delay", 0.0),
-    ("max_using_delay_kill", 0.0),
-    ("health_freq", 1),
-    ("delay", 0.0),
+    *[("fun", EMPTY), ("max_size", 0), ("min_size", 1), ("timeout", None), ("max_use", 0)],
+    *[(name, 0.0) for name in ("max_avail_delay", "max_using_delay", "max_using_delay_kill")],
+    *[("health_freq", 1), ("delay", 0.0)],
     *[(hook, None) for hook in "opener getter retter closer health stats tracer log_level".split()],
 ]
 ADDED_PARAMETERS = ["name", "max_lifetime", "check_after_idle", "reset", "invalidate_on", "max_waiting"]
 PROXY_PARAMETERS = [
-    ("obj", None),
-    ("fun", None),
-    ("set_name", "set"),
-    ("scope", ppp.Proxy.Scope.AUTO),
-    ("log_level", None),
-    ("max_size", 0),
+    *[("obj", None), ("fun", None), ("set_name", "set"), ("scope", ppp.Proxy.Scope.AUTO)],
+    *[("log_level", None), ("max_size", 0)],
 ]
 OF_AN_OBJECT = "ret invalidate _out _destroy _del _borrow _return"
 OF_NOTHING = "stats __str__ drain _create _new _fill _empty _hkRound _health_check _houseKeeping _now"
@@ -91,13 +77,9 @@ METHODS: list[tuple[Callable[..., Any], list[tuple[str, Any]]]] = [
 @pytest.mark.parametrize(("function", "places"), METHODS)
 def test_positions_and_defaults(function: Callable[..., Any], places: list[tuple[str, Any]]) -> None:
     """Each class and method takes these parameters by position, in this order, with these defaults."""
-    parameters = inspect.signature(function).parameters.values()
-    found = [
-        (parameter.name, parameter.default)
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY)
-    ]
-    assert [place for place in found if place[0] != "self"] == places
+    parameters = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    assert [(each.name, each.default) for each in parameters if each.kind in kinds] == places
 
 
 def test_added_parameters() -> None:
@@ -169,15 +151,3 @@ def test_scopes() -> None:
     names = "AUTO SHARED THREAD VERSATILE WERKZEUG GEVENT EVENTLET".split()
     assert values == dict(zip(names, (0, 1, 2, 3, 3, 4, 5), strict=True))
     assert len(ppp.Proxy.Scope) == 6
-
-
-def test_proxy_names() -> None:
-    """What a proxy knows of itself can be read before any object is drawn."""
-    proxy: Any = ppp.Proxy(fun=bytearray, max_size=3, min_size=0)
-    assert (proxy._fun, proxy._scope, proxy._nobjs) == (bytearray, ppp.Proxy.Scope.THREAD, 0)
-    assert (proxy._pool_max_size, proxy._pool_kwargs) == (3, {"min_size": 0})
-    assert isinstance(proxy._pool, ppp.Pool)
-    assert isinstance(proxy._local, threading.local)
-    shared: Any = ppp.Proxy("thing")
-    assert (shared._scope, shared._fun, shared._pool) == (ppp.Proxy.Scope.SHARED, None, None)
-    assert (type(shared._local), shared._local.obj) == (ppp.Proxy.Local, "thing")

@@ -1,14 +1,17 @@
-"""A pool is a value: its copies are itself, and a class attribute that an instance shadows."""
+"""A pool is a value: copies of it are itself, pickled it is its configuration, and instances shadow it."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from conftest import Factory, MakePool
+from helpers import HOUR, numbers, run_python
 
 import ProxyPatternPool as ppp
 
@@ -38,7 +41,7 @@ def test_copies(make_pool: MakePool, how: str) -> None:
 
 
 def test_class_attribute(factory: Factory, make_pool: MakePool) -> None:
-    """A pool that is a class attribute is read from instances, and shadowed by what is assigned to one."""
+    """A pool that is a class attribute is shadowed by what an instance has, until that is deleted."""
     shared, own = make_pool(max_size=2), make_pool()
 
     @dataclasses.dataclass
@@ -50,19 +53,72 @@ def test_class_attribute(factory: Factory, make_pool: MakePool) -> None:
     assert (Model.pool, one.pool, other.pool) == (shared, shared, own)
     one.pool = "its own"
     assert (one.pool, Model("another").pool is shared) == ("its own", True)
-    assert factory.closed == []
-
-
-def test_shadow_is_deleted(make_pool: MakePool, factory: Factory) -> None:
-    """Deleting what shadows a pool in an instance brings the pool back; there is nothing else to delete."""
-
-    class Service:
-        pool = make_pool(max_size=1)
-
-    service: Any = Service()
-    service.pool = "other"
-    del service.pool
-    assert isinstance(service.pool, ppp.Pool)
+    del one.pool
+    assert one.pool is shared
     with pytest.raises(AttributeError, match="pool"):
-        del service.pool
+        del one.pool
     assert factory.closed == []
+
+
+# pools that travel
+
+
+PICKLED: dict[str, Any] = {
+    **dict.fromkeys(["max_avail_delay", "max_using_delay_kill"], 30.0),
+    "max_size": 3,
+    "min_size": 2,
+    "timeout": 0.5,
+    "max_use": 7,
+    "health_freq": 5,
+    "delay": HOUR,
+    "name": "traveller",
+}
+
+UNPICKLE = """
+import json, pickle, sys, threading
+pools = [pickle.loads(bytes.fromhex(sys.argv[1])) for _ in range(2)]
+pool = pools[0]
+before = {**pool.stats(), "threads": threading.active_count()}
+with pools[0].obj() as one, pools[1].obj() as two:
+    json.dump([before, pool.stats(), len(one), len(two)], sys.stdout)
+pool.shutdown(delay=5.0)
+"""
+
+
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+def test_elsewhere(make_pool: MakePool, protocol: int) -> None:
+    """A pool pickles to its configuration, and makes its own objects elsewhere, at its first use."""
+    pool = make_pool(bytearray, tracer=repr, max_lifetime=50.0, max_waiting=6, **PICKLED)
+    with pool.obj():
+        before = numbers(pool, "nobjs nusing sem nuses")
+        pickled = pickle.dumps(pool, protocol)
+        assert numbers(pool, "nobjs nusing sem nuses") == before
+    run = run_python(UNPICKLE, pickled.hex())
+    assert (run.returncode, run.stderr) == (0, "")
+    arrived, during, one, two = json.loads(run.stdout)
+    assert {key: arrived[key] for key in PICKLED} == PICKLED
+    assert (arrived["nobjs"], arrived["threads"], arrived["sem"]) == (0, 1, {"value": 3, "init": 3})
+    # unpickled again in the same process it is the same pool, so that the limit holds for the process
+    assert (one, two, during["sem"]) == (0, 1, {"value": 1, "init": 3})
+    assert sorted(entry["trace"] for entry in during["using"]) == [repr(bytearray(0)), repr(bytearray(1))]
+
+
+class Counted(ppp.Pool[Any]):
+    """A pool with attributes, one of which refers to it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.calls = 7
+        self.me = [self]
+
+
+def test_sizes_and_attributes() -> None:
+    """A pool that was resized travels with its sizes, one of a subclass with its attributes."""
+    with Counted(str, max_size=8, min_size=0) as pool:
+        pool.resize(min_size=0, max_size=2)
+        travelling = pickle.dumps(pool)
+    with pickle.loads(travelling) as copy:
+        assert type(copy) is Counted
+        assert (copy._max_size, copy._min_size, copy.calls, copy.me) == (2, 0, 7, [copy])
+    with pickle.loads(travelling) as anew:
+        assert (anew is copy, anew.get()) == (False, "0")

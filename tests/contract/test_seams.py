@@ -8,22 +8,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
+from unittest import mock
 
 import pytest
-from conftest import (
-    HOUR,
-    Factory,
-    MakePool,
-    Resource,
-    Spawn,
-    Stop,
-    eventually,
-    none_left,
-    permits,
-    rounds,
-    wait_for,
-)
+from conftest import Factory, MakePool, Resource, Spawn
+from helpers import HOUR, Stop, eventually, none_left, permits, rounds, wait_for
 
 import ProxyPatternPool as ppp
 
@@ -57,29 +48,23 @@ class Calls:
 
         return noted
 
-    def __contains__(self, edge: object) -> bool:
-        return edge in self.edges
-
 
 @pytest.mark.parametrize(("seam", "how"), WAYS)
-def test_the_pool_uses_its_seams(
-    factory: Factory, monkeypatch: pytest.MonkeyPatch, seam: str, how: str
-) -> None:
+def test_the_pool_uses_its_seams(factory: Factory, seam: str, how: str) -> None:
     """The pool works through each seam, overridden in a subclass or patched on the class or one pool."""
     calls = Calls()
     noted = calls.wrap(seam, getattr(ppp.Pool, seam))
     kind: Any = type("Mine", (ppp.Pool,), {seam: noted}) if how == "subclass" else ppp.Pool
-    if how == "class":
-        monkeypatch.setattr(ppp.Pool, seam, noted)
-    pool = kind(factory, 2, max_use=2, delay=0.005, closer=Resource.close, health=Resource.check)
-    if how == "pool":
-        monkeypatch.setattr(pool, seam, calls.wrap(seam, getattr(pool, seam)))
-    for _ in range(3):
-        with pool.obj():
-            pass
-    rounds(pool)
-    pool.shutdown(1.0)
-    assert ("", seam) in calls
+    with mock.patch.object(ppp.Pool, seam, noted) if how == "class" else nullcontext():
+        pool = kind(factory, 2, max_use=2, delay=0.005, closer=Resource.close, health=Resource.check)
+        if how == "pool":
+            setattr(pool, seam, calls.wrap(seam, getattr(pool, seam)))
+        for _ in range(3):
+            with pool.obj():
+                pass
+        rounds(pool)
+        pool.shutdown(1.0)
+    assert ("", seam) in calls.edges
     assert factory.alive == []
 
 
@@ -115,9 +100,8 @@ def test_who_calls_which(factory: Factory) -> None:
     pool.get()
     pool.shutdown()
     answers = itertools.chain([False], itertools.repeat(True))
-    kept = kind(
-        factory, max_avail_delay=0.001, delay=0.005, closer=Resource.close, health=lambda _: next(answers)
-    )
+    parameters: dict[str, Any] = {"max_avail_delay": 0.001, "delay": 0.005, "closer": Resource.close}
+    kept = kind(factory, health=lambda _: next(answers), **parameters)
     lent = [kept.get() for _ in range(3)]
     for resource in lent:
         kept.ret(resource)
@@ -139,12 +123,8 @@ def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
             make()
     factory.fails.clear()
     created = pool._create()
-    assert (pool._nobjs, created in pool._avail, created in pool._uses, created.openings) == (
-        1,
-        False,
-        True,
-        0,
-    )
+    assert (created in pool._avail, created in pool._uses, created.openings) == (False, True, 0)
+    assert pool._nobjs == 1
     new = pool._new()
     assert (pool._nobjs, new in pool._avail, new.openings) == (2, True, 1)
     with pytest.raises(ppp.PoolException):
@@ -153,11 +133,12 @@ def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
 
 
 def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
-    """While `_new` runs for a `get`, its object is available but lent to nobody else."""
+    """While `_new` runs for a `get`, its object is available but lent to nobody else; it may be refused."""
     made = Stop()
 
     class Slow(ppp.Pool[Any]):
         def _new(self) -> Any:
+            self._del(super()._new())
             new = super()._new()
             assert new in self._avail
             made()
@@ -169,8 +150,9 @@ def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
         assert (len(pool._avail), len(pool._using)) == (1, 0)
         none_left(pool)
         made.go.set()
-        assert maker.result() is factory.made[0]
-        pool.ret(factory.made[0])
+        assert maker.result() is factory.made[1]
+        assert factory.closings == [1, 0]
+        pool.ret(factory.made[1])
 
 
 def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> None:
@@ -180,7 +162,7 @@ def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> Non
         pool._out(resource)
         return True
 
-    pool: ppp.Pool[Resource] = make_pool(max_size=1, check_after_idle=0.0, health=take_out)
+    pool = make_pool(max_size=1, check_after_idle=0.0, health=take_out)
     assert pool.get(timeout=0) is factory.made[1]
     assert factory.made[0].closings == 1
 
@@ -228,17 +210,24 @@ def test_out_and_del_by_hand(make_pool: MakePool, lent: bool) -> None:
     (resource,) = pool._avail
     if lent:
         pool.get()
-    pool._out(resource)
+    with pool._lock:
+        pool._out(resource)
+        if lent:  # the original's own way, which is the same
+            pool._todel.add(resource)
     assert (set(pool._todel), len(pool._avail), len(pool._using)) == ({resource}, 0, 0)
     assert (permits(pool), resource.closings) == ((2, 3), 0)
-    pool._empty()
+    with mock.patch.object(pool, "_destroy", wraps=pool._destroy) as destroy:
+        pool._empty()
+    destroy.assert_called_once_with(resource)
     assert (permits(pool), resource.closings, len(pool._todel)) == ((3, 3), 1, 0)
     other = pool.get()
     if not lent:
         pool.ret(other)
-    pool._del(other)
-    pool._del(other)  # once more changes nothing
-    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 1, 2, 0)
+    with mock.patch.object(pool, "_destroy") as destroy:  # whoever calls it counts
+        pool._del(other)
+        pool._del(other)  # once more changes nothing
+    destroy.assert_called_once_with(other)
+    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 0, 2, 0)
 
 
 def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:

@@ -5,27 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import threading
 import time
 from typing import Any
 
 import pytest
-from conftest import (
-    HOUR,
-    SECONDS,
-    Clock,
-    Factory,
-    MakePool,
-    Resource,
-    Silent,
-    Spawn,
-    at_rest,
-    eventually,
-    keep_house,
-    no_luck,
-    none_left,
-    numbers,
-    waiting,
-)
+from conftest import Clock, Factory, MakePool, Resource, Spawn
+from helpers import HOUR, SECONDS, Silent, eventually, no_luck, none_left, numbers, waiting
 
 KEYS = (
     "id started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill "
@@ -53,12 +39,7 @@ def test_new_pool(make_pool: MakePool, clock: Clock) -> None:
 
 def test_times_of_the_wall(make_pool: MakePool) -> None:
     """The start is told in local time, now since the epoch, rounds relative to it and by their mean."""
-
-    def health(resource: Resource) -> bool:
-        time.sleep(0.001)
-        return True
-
-    pool = make_pool(delay=0.002, health=health)
+    pool = make_pool(delay=0.002, health=lambda _: not threading.Event().wait(0.001))
     eventually(lambda: pool._hk_rounds >= 3)
     stats = pool.stats()
     started = datetime.datetime.fromisoformat(stats["started"]).replace(tzinfo=None)
@@ -68,43 +49,15 @@ def test_times_of_the_wall(make_pool: MakePool) -> None:
     assert 0.0 < stats["time_per_hk"] < 1.0
 
 
-def test_destructions(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
-    """Idle objects destroyed, those held too long and those still to destroy are counted apart."""
-    pool = make_pool(min_size=1, max_avail_delay=10.0, max_using_delay_kill=30.0, delay=HOUR)
-    lent = [pool.get() for _ in range(4)]
-    for resource in lent[:3]:
-        pool.ret(resource)
-    clock.advance(20.0)
-    pool._hkRound()
-    assert numbers(pool, "ntodel ndestroys nrecycled nkilled") == [3, 0, 3, 0]
-    clock.advance(20.0)
-    keep_house(pool)
-    assert numbers(pool, "ntodel ndestroys nrecycled nkilled nobjs ncreated") == [0, 4, 3, 1, 1, 5]
-    pool.get()
-    pool.__delete__()
-    at_rest(pool, factory)
-    pool.get()
-    pool.shutdown()
-    at_rest(pool, factory)
-    assert numbers(pool, "ncreated ndestroys nobjs shutdown") == [6, 6, 0, True]
+DESCRIBED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"stats": lambda it: {"number": it.number}, "tracer": str}, {"stats": {"number": 0}}),
+    ({"tracer": lambda it: f"#{it.number}"}, {"trace": "#0"}),
+    ({}, {"str": "resource 0"}),
+]
 
 
-def describe(thing: Resource) -> dict[str, int]:
-    """Describe a thing by its serial number."""
-    return {"serial": thing.serial}
-
-
-@pytest.mark.parametrize(
-    ("hooks", "description"),
-    [
-        ({"stats": describe, "tracer": Resource.__str__}, {"stats": {"serial": 0}}),
-        ({"tracer": lambda thing: f"#{thing.number}"}, {"trace": "#0"}),
-        ({}, {"str": "resource 0"}),
-    ],
-)
-def test_descriptions(
-    make_pool: MakePool, clock: Clock, hooks: dict[str, Any], description: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(("hooks", "description"), DESCRIBED)
+def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description: Any) -> None:
     """An object is described by the stats hook, else the tracer, else its text; times are relative to now."""
     pool = make_pool(**hooks)
     clock.advance(3.0)
@@ -128,13 +81,9 @@ def test_failing_descriptions(make_pool: MakePool, hooks: dict[str, Any]) -> Non
 
 def test_json(make_pool: MakePool) -> None:
     """The statistics and the text of a pool are JSON for any parser: infinities and NaN are null."""
-    pool = make_pool(
-        max_size=2,
-        timeout=math.inf,
-        max_avail_delay=math.inf,
-        delay=HOUR,
-        stats=lambda thing: {"load": math.nan, "limits": [1, -math.inf]},
-    )
+    load = {"load": math.nan, "limits": [1, -math.inf]}
+    endless = {"timeout": math.inf, "max_avail_delay": math.inf, "delay": HOUR}
+    pool = make_pool(max_size=2, stats=lambda thing: load, **endless)
     pool.get()
     stats = json.loads(json.dumps(pool.stats(), allow_nan=False))
     text = json.loads(str(pool), parse_constant=pytest.fail)
@@ -165,9 +114,7 @@ def test_waits(make_pool: MakePool, spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
-def test_use_and_create_time(
-    make_pool: MakePool, factory: Factory, clock: Clock, hooks: dict[str, Any]
-) -> None:
+def test_use_and_create_time(make_pool: MakePool, factory: Factory, clock: Clock, hooks: Any) -> None:
     """The times of making objects and of lendings are summed up, however the objects come back."""
 
     def make(number: int) -> Resource:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import pytest
-from conftest import SECONDS, Clock, MakePool, Spawn, wait_for
+from conftest import Clock, MakePool, Spawn
+from helpers import HOUR, SECONDS, wait_for
 
 import ProxyPatternPool as ppp
 
@@ -29,7 +30,7 @@ class Awkward:
 
 @pytest.mark.parametrize("kind", [object, Awkward])
 def test_sets(make_pool: MakePool, kind: type[object]) -> None:
-    """`_avail`, `_using` and `_todel` are live sets by identity, which combine with each other."""
+    """`_avail`, `_using` and `_todel` are live sets by identity, which combine with each other and others."""
     pool: Any = make_pool(lambda number: kind(), max_size=3, min_size=3)
     avail, using, todel = pool._avail, pool._using, pool._todel
     lent, out = pool.get(), pool.get()
@@ -39,35 +40,44 @@ def test_sets(make_pool: MakePool, kind: type[object]) -> None:
         assert isinstance(each, Set)
         assert (len(each), next(iter(each)) is own, each <= avail | each) == (1, True, True)
         assert [thing in each for thing in (own, kind(), "other")] == [True, False, False]
+        if kind is object:
+            two = {own, "other"}
+            assert (each == {own}, each <= two, two - each, each & two) == (True, True, {"other"}, {own})
     for combined in (avail | using | todel, (avail | todel) | using):
         assert [thing in combined for thing in (idle, lent, out)] == [True] * 3
-    assert [len(each) for each in (avail & using, (avail | using) & using, (avail | using) - using)] == [
-        0,
-        1,
-        1,
-    ]
-    assert (using == avail, using == (avail | using) - avail, avail.isdisjoint(using)) == (False, True, True)
+    both = avail | using
+    assert [len(each) for each in (avail & using, both & using, both - using)] == [0, 1, 1]
+    assert (using == avail, using == both - avail, avail.isdisjoint(using)) == (False, True, True)
     todel.discard("other")
     assert len(todel) == 1
 
 
 def test_uses(make_pool: MakePool, clock: Clock) -> None:
     """`_uses` maps objects to their uses and times, and what is written there counts."""
-    pool: Any = make_pool(lambda number: Awkward(), max_size=2, min_size=0, max_use=5)
-    mine, other = pool.get(), pool.get()
+    delays: dict[str, Any] = {"max_avail_delay": 100, "max_using_delay_kill": 100, "delay": HOUR}
+    pool: Any = make_pool(lambda number: Awkward(), max_size=3, min_size=0, max_use=5, **delays)
+    idle, worn, held = pool.get(), pool.get(), pool.get()
     clock.advance(1.0)
-    pool.ret(mine)
-    info = pool._uses[mine]
+    pool.ret(idle)
+    info = pool._uses[idle]
     assert isinstance(pool._uses, Mapping)
     assert isinstance(info, ppp.Pool.UseInfo)
-    assert (len(pool._uses), mine in pool._uses, Awkward() in pool._uses) == (2, True, False)
+    assert (len(pool._uses), idle in pool._uses, Awkward() in pool._uses) == (3, True, False)
     assert (info.uses, info.last_get, info.last_ret) == (1, pool._now() - 1.0, pool._now())
-    assert len(set(map(id, pool._uses))) == 2
+    assert len(set(map(id, pool._uses))) == 3
+    assert set(dataclasses.asdict(info)) == {"uses", "last_get", "last_ret"}
+    assert repr(info).count("=") == 3
     with pytest.raises(KeyError):
         pool._uses["other"]
-    pool._uses[other].uses = 5
-    pool.ret(other)
-    assert (pool._nwornout, pool._nobjs) == (1, 1)
+    pool._uses[worn].uses = 5
+    pool.ret(worn)
+    assert (pool._nwornout, pool._nobjs) == (1, 2)
+    info.last_ret -= 200
+    pool._hkRound()
+    assert [pool._nrecycled, pool._nkilled] == [1, 0]
+    pool._uses[held].last_get = pool._now() - 150
+    pool._hkRound()
+    assert [pool._nrecycled, pool._nkilled] == [1, 1]
 
 
 def test_lock(make_pool: MakePool, spawn: Spawn) -> None:
@@ -87,11 +97,3 @@ def test_lock(make_pool: MakePool, spawn: Spawn) -> None:
         assert other.is_alive()
     other.result(SECONDS)
     assert pool._nuses == 2
-
-
-def test_use_is_a_small_dataclass(make_pool: MakePool) -> None:
-    """The use of an object is told by its three fields, whatever the object and however many there are."""
-    pool = make_pool(min_size=3)
-    use = next(iter(pool._uses.values()))
-    assert set(dataclasses.asdict(use)) == {"uses", "last_get", "last_ret"}
-    assert repr(use).count("=") == 3

@@ -12,7 +12,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import HOUR, MakePool, Spawn, Stop, eventually, run_python, wait_for, waiting
+from conftest import MakePool, Spawn
+from helpers import HOUR, Stop, eventually, run_python, wait_for, waiting
 from helpers_faults import PATIENCE, in_child
 
 import ProxyPatternPool as ppp

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import MakePool, Task
+from conftest import MakePool
+from helpers import Task
 from helpers_faults import GIL
 
 pytestmark = [

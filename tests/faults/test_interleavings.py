@@ -13,19 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import (
-    HOUR,
-    Clock,
-    Factory,
-    MakePool,
-    Resource,
-    Spawn,
-    Stop,
-    Task,
-    eventually,
-    wait_for,
-    waiting,
-)
+from conftest import Clock, Factory, MakePool, Resource, Spawn
+from helpers import HOUR, Stop, Task, eventually, wait_for, waiting
 from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
 
 import ProxyPatternPool as ppp
@@ -50,11 +39,11 @@ def test_shutdown_meets_a_busy_hook(make_pool: MakePool, factory: Factory, spawn
 
     hooks: dict[str, Any] = {"closer": Resource.close}
     if hook == "check":
-        hooks |= {"health": stop.hook, "check_after_idle": 0.0}
+        hooks |= {"health": stop, "check_after_idle": 0.0}
     elif hook == "closer":
         hooks["closer"] = close
     elif hook != "fun":
-        hooks[hook] = stop.hook
+        hooks[hook] = stop
     fun = stop.maker(factory) if hook == "fun" else factory
     pool = make_pool(fun, max_size=3, min_size=0 if hook in ("fun", "opener") else 3, delay=HOUR, **hooks)
     works: dict[str, Callable[[], object]] = {
@@ -142,7 +131,7 @@ def test_turn_that_comes_as_the_time_is_over(
 def test_examination_meets_a_waiter(make_pool: MakePool, spawn: Spawn) -> None:
     """What a waiter gets after its examination is not among the idle ones any more."""
     stop = Stop()
-    pool = make_pool(max_size=2, min_size=2, health=stop.hook)
+    pool = make_pool(max_size=2, min_size=2, health=stop)
     lent = pool.get()
     check = spawn(pool._health_check)
     wait_for(stop.reached)

@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import pytest
-from conftest import HOUR, Factory, MakePool, Resource, Spawn, Task, eventually, keep_house, run_all, waiting
+from conftest import Factory, MakePool, Resource, Spawn
+from helpers import HOUR, Task, eventually, keep_house, run_all, waiting
 from helpers_faults import (
     PATIENCE,
     SHARE,

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import HOUR, Clock, permits
+from conftest import Clock
+from helpers import HOUR, permits
 from helpers_faults import STRESS
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import Task, rounds
+from helpers import Task, rounds
 from helpers_faults import GIL, PATIENCE, STRESS, check_usable, in_child
 
 import ProxyPatternPool as ppp

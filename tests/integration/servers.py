@@ -25,7 +25,7 @@ from urllib.request import Request, urlopen
 import fakeredis
 import psycopg
 import pytest
-from conftest import eventually
+from helpers import eventually
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

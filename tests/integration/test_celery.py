@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from conftest import eventually
+from helpers import eventually
 from servers import run, started
 
 TASKS = """

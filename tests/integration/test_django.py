@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import run_python
+from helpers import run_python
 
 SETUP = """
 import django, ProxyPatternPool as ppp

@@ -13,7 +13,8 @@ from typing import Any
 
 import pages
 import pytest
-from conftest import Clock, MakePool, Spawn, eventually, none_left, run_all, waiting
+from conftest import Clock, MakePool, Spawn
+from helpers import eventually, none_left, run_all, waiting
 from prometheus_client.parser import text_string_to_metric_families
 from servers import EXAMPLES, PATIENCE, fetch, postgres_fixture, redis_fixture, run, serving  # noqa: F401
 

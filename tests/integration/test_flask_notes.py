@@ -17,7 +17,7 @@ from typing import Any
 
 import pages
 import pytest
-from conftest import eventually, run_all
+from helpers import eventually, run_all
 from servers import EXAMPLES, environ, fetch, run, serving, workshop
 
 NOTES = EXAMPLES / "notes"

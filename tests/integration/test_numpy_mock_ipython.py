@@ -9,7 +9,8 @@ from unittest.mock import MagicMock, call
 
 import numpy as np
 import pytest
-from helpers_proxy import Conn, Keep, held_elsewhere, keep_fixture  # noqa: F401
+from conftest import Keep
+from helpers_proxy import Conn, held_elsewhere
 
 import ProxyPatternPool as ppp
 

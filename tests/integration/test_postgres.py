@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 import psycopg.rows
 import pytest
-from conftest import Clock, MakePool, Task, eventually, run_all
-from helpers_proxy import Keep, keep_fixture  # noqa: F401
+from conftest import Clock, Keep, MakePool
+from helpers import Task, eventually, run_all
 from servers import EXAMPLES, PATIENCE, Connection, PostgresServer, postgres_fixture, started  # noqa: F401
 
 import ProxyPatternPool as ppp

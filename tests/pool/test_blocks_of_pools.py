@@ -8,32 +8,26 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from conftest import SECONDS, Factory, MakePool, Messages, Resource, at_rest, none_left, run_all
+from conftest import Factory, MakePool, Messages, Resource
+from helpers import SECONDS, at_rest, none_left, run_all
 
 import ProxyPatternPool as ppp
 
 
-def test_obj(make_pool: MakePool) -> None:
-    """`with pool.obj()` lends for the time of its body, and before that nothing."""
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration])
+def test_obj(make_pool: MakePool, error: type[BaseException]) -> None:
+    """`with pool.obj()` lends for the time of its body, whatever that raises, and before that nothing."""
     pool = make_pool(max_size=1)
     manager = pool.obj()
     assert len(pool._using) == 0
-    with manager as lent:
+    raised, expected = error(), pytest.raises(error)
+    with expected as caught, manager as lent:
         assert list(pool._using) == [lent]
         with pytest.raises(ppp.TimeOut), pool.obj(0):
-            raise AssertionError("nothing was there to lend")
-    assert pool.get(timeout=0) is lent
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration])
-def test_obj_returns_whatever_happens(make_pool: MakePool, error: type[BaseException]) -> None:
-    """An exception in the body returns the object and goes on to the caller."""
-    pool = make_pool(max_size=1)
-    raised = error()
-    with pytest.raises(error) as caught, pool.obj():
+            pytest.fail("nothing was there to lend")
         raise raised
     assert caught.value is raised
-    assert len(pool._avail) == 1
+    assert pool.get(timeout=0) is lent
 
 
 def test_dropped_block(make_pool: MakePool, factory: Factory) -> None:
@@ -70,31 +64,22 @@ def test_decorator(make_pool: MakePool, factory: Factory) -> None:
         at_rest(pool, factory)
 
 
-class Counting(ppp.Pool[Any]):
-    """A pool that has its own `get` and `ret`, and counts them."""
+class Own(ppp.Pool[Any]):
+    """A pool that has its own `get` and `ret`, called with positions."""
 
-    calls = 0
+    def get(self, seconds: float | None = None, /) -> Any:
+        return super().get(seconds)
 
-    def get(self, timeout: float | None = None) -> Any:
-        self.calls += 1
-        return super().get(timeout)
-
-    def ret(self, obj: Any) -> None:
-        self.calls += 1
-        super().ret(obj)
+    def ret(self, it: Any, /) -> None:
+        super().ret(it)
 
 
 @pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
 @pytest.mark.parametrize("error", [None, ConnectionError])
-@pytest.mark.parametrize("kind", [ppp.Pool, Counting])
+@pytest.mark.parametrize("kind", [ppp.Pool, Own])
 @pytest.mark.parametrize("how", ["ret", "invalidate", "shutdown"])
 def test_lease_ended_within_its_block(
-    factory: Factory,
-    messages: Messages,
-    kind: type[ppp.Pool[Any]],
-    error: type[Exception] | None,
-    hooks: dict[str, Any],
-    how: str,
+    factory: Factory, messages: Messages, kind: Any, error: Any, hooks: Any, how: str
 ) -> None:
     """What is returned, destroyed or lent anew within its block is not missed or returned at its end."""
     with kind(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
@@ -102,7 +87,7 @@ def test_lease_ended_within_its_block(
             pool.shutdown() if how == "shutdown" else getattr(pool, how)(mine)
             known = len(messages())
             if how == "ret":
-                assert pool.get(timeout=0) is mine
+                assert pool.get(0) is mine
             if error is not None:
                 raise error
         assert list(pool._using) == [mine] * (how == "ret")

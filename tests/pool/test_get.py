@@ -1,40 +1,29 @@
-"""Getting: who is lent what, creation numbers, and failures of the function that makes objects."""
+"""Getting: who is lent what, creation numbers, failures of `fun`, and objects of any kind."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import pytest
-from conftest import (
-    SECONDS,
-    Factory,
-    Gate,
-    MakePool,
-    Messages,
-    Resource,
-    at_rest,
-    numbers,
-    run_all,
-)
+from conftest import Clock, Factory, MakePool, Messages, Resource
+from helpers import HOUR, SECONDS, Gate, at_rest, keep_house, no_luck, numbers, run_all
 
 import ProxyPatternPool as ppp
 
 
 @pytest.mark.parametrize("max_size", [0, None])
 def test_no_limit(make_pool: MakePool, max_size: int | None) -> None:
-    """A pool without a limit makes as many as are asked for, and never waits."""
+    """A pool without a limit makes as many as are asked for, and lends the most recently returned first."""
     pool = make_pool(max_size=max_size)
-    assert len({id(pool.get(timeout=0)) for _ in range(50)}) == 50
+    lent = [pool.get(timeout=0) for _ in range(50)]
+    assert len(set(lent)) == 50
     assert numbers(pool, "max_size sem nobjs") == [max_size, None, 50]
-
-
-def test_most_recent_first(make_pool: MakePool) -> None:
-    """The most recently returned is lent first, so that the surplus idles."""
-    pool = make_pool()
-    first, second, third = pool.get(), pool.get(), pool.get()
-    for each in (second, third, first):
-        pool.ret(each)
-    assert [pool.get() for _ in range(3)] == [first, third, second]
+    for rank in (1, 2, 0):
+        pool.ret(lent[rank])
+    assert [pool.get() for _ in range(3)] == [lent[0], lent[2], lent[1]]
 
 
 def test_numbers(factory: Factory, make_pool: MakePool) -> None:
@@ -56,9 +45,7 @@ def test_numbers(factory: Factory, make_pool: MakePool) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration])
-def test_fun_fails(
-    factory: Factory, make_pool: MakePool, messages: Messages, error: type[BaseException]
-) -> None:
+def test_fun_fails(factory: Factory, make_pool: MakePool, messages: Messages, error: Any) -> None:
     """The error of `fun` itself reaches each caller of `get`, and costs no permit."""
     pool = make_pool(max_size=2, min_size=0)
     raised = factory.fails["make"] = error("no server")
@@ -102,3 +89,80 @@ def test_same_object_twice(messages: Messages) -> None:
         assert any("new object failed: " in text for text in messages("ERROR"))
         assert (pool.get(), closed) == (thing, [])
     assert closed == [thing]
+
+
+# any object
+
+
+class Hostile:
+    """A thing that refuses to be compared, hashed, judged or told."""
+
+    __eq__ = __ne__ = __hash__ = __bool__ = __len__ = __str__ = __repr__ = no_luck
+
+
+class Liar:
+    """A thing that claims to equal everything, and to be nothing; it cannot be referred to weakly."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __bool__(self) -> bool:
+        return False
+
+
+KINDS: dict[str, Callable[[int], object]] = {
+    "list": lambda number: [],
+    "nan": lambda number: float("nan"),
+    "int": lambda number: 100_000 + number,
+    "hostile": lambda number: Hostile(),
+    "liar": lambda number: Liar(),
+}
+
+
+@pytest.mark.parametrize("max_size", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_object(clock: Clock, messages: Messages, kind: str, max_size: int) -> None:
+    """Unhashable, falsy, equal and hostile objects are tracked by identity, through a whole life."""
+    closed: list[int] = []
+    delays: dict[str, Any] = {"max_avail_delay": 10.0, "max_using_delay_kill": 20.0, "delay": HOUR}
+    hooks: dict[str, Any] = {"closer": lambda thing: closed.append(id(thing)), "health": lambda thing: True}
+    with ppp.Pool(KINDS[kind], max_size=max_size, **delays, **hooks) as pool:
+        first, second, third = (pool.get() for _ in range(3))
+        assert len({id(first), id(second), id(third)}) == 3
+        pool.ret(second)
+        assert pool.get() is second
+        pool.ret(second)
+        assert messages() == []
+        pool.ret(second)
+        assert len(messages()) == 1
+        pool.ret(first)
+        assert len(pool.stats()["avail"]) == 2
+        for gone in ({id(first), id(second)}, {id(first), id(second), id(third)}):
+            clock.advance(11.0)
+            keep_house(pool)
+            assert set(closed) == gone
+        assert numbers(pool, "nrecycled nkilled ndestroys nusing") == [2, 1, 3, 0]
+
+
+@pytest.mark.parametrize("thing", [0, "", (), False, None])
+def test_one_falsy_object(clock: Clock, thing: object) -> None:
+    """Even nothing can be pooled, killed, closed and lent again; `None` is never examined."""
+    closed: list[object] = []
+    asked = mock.Mock(return_value=True)
+    hooks: dict[str, Any] = {"closer": closed.append, "health": asked}
+    parameters: dict[str, Any] = {"max_use": 2, "max_using_delay_kill": 10.0, "delay": HOUR}
+    with ppp.Pool(lambda number: thing, 1, check_after_idle=0.0, **parameters, **hooks) as pool:
+        for _ in range(2):
+            keep_house(pool)
+            with pool.obj(timeout=0) as lent:
+                assert lent is thing
+        keep_house(pool)
+        assert pool.get() is thing
+        clock.advance(11.0)
+        keep_house(pool)
+        assert (closed, asked.called) == ([thing] * 2, thing is not None)

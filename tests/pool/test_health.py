@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import (
+from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn
+from helpers import (
     HOUR,
     SECONDS,
-    Clock,
-    Factory,
     Gate,
-    MakePool,
-    Messages,
-    Resource,
-    Spawn,
     at_rest,
     idle_objects,
     keep_house,
@@ -40,7 +35,7 @@ def test_health(factory: Factory, make_pool: MakePool, messages: Messages, how: 
     pool = make_pool(max_size=4, min_size=4, health=check, delay=HOUR)
     lent = pool.get()
     keep_house(pool)
-    assert [resource.closings for resource in factory.made] == [0, 1, 0, 0, 0]
+    assert factory.closings == [0, 1, 0, 0, 0]
     assert ("check", lent) not in factory.calls
     examined = factory.calls.index(("check", factory.made[1]))
     assert factory.calls[examined + 1] == ("close", factory.made[1])  # before the next is examined
@@ -51,16 +46,10 @@ def test_health(factory: Factory, make_pool: MakePool, messages: Messages, how: 
 
 
 @pytest.mark.parametrize("verdict", [True, False])
-def test_examined_object_is_not_lent(
-    factory: Factory, make_pool: MakePool, spawn: Spawn, verdict: bool
-) -> None:
+def test_examined_is_not_lent(factory: Factory, make_pool: MakePool, spawn: Spawn, verdict: bool) -> None:
     """While an object is examined it holds a permit and nobody gets it, nor ever if it is refused."""
     gate = Gate()
-
-    def check(resource: Resource) -> bool:
-        return gate.hook(resource) and verdict
-
-    pool = make_pool(max_size=1, min_size=1, health=check, delay=HOUR)
+    pool = make_pool(max_size=1, min_size=1, health=lambda _: gate() and verdict, delay=HOUR)
     with gate.holds(pool._health_check) as checking:
         assert (len(pool._avail), list(pool._using), permits(pool)) == (0, factory.made, (0, 1))
         none_left(pool)

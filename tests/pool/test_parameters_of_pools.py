@@ -8,7 +8,8 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import HOUR, Factory, MakePool, Messages, Resource, housekeepers, numbers
+from conftest import Factory, MakePool, Messages, Resource
+from helpers import HOUR, SECONDS, housekeepers, numbers
 
 import ProxyPatternPool as ppp
 
@@ -30,16 +31,10 @@ NUMBERS = "max_size min_size timeout max_use health_freq check_after_idle max_wa
 HOOKS = "opener getter retter closer health stats tracer reset".split()
 WRONG: list[tuple[str, Any]] = [
     *[(name, value) for name in NUMBERS for value in (-3, float("nan"), "1", [1])],
-    ("health_freq", 0),
-    ("max_size", 4.5),
-    ("max_use", float("inf")),
-    ("delay", 10**400),
-    ("fun", 42),
+    *[("health_freq", 0), ("max_size", 4.5), ("max_use", float("inf")), ("delay", 10**400), ("fun", 42)],
     *[(name, value) for name in ["fun", *HOOKS] for value in ("hook", coroutine)],
-    ("health", Methods().hook),
-    ("opener", functools.partial(coroutine, 1)),
-    ("invalidate_on", 5),
-    ("invalidate_on", (Exception, None)),
+    *[("health", Methods().hook), ("opener", functools.partial(coroutine, 1))],
+    *[("invalidate_on", 5), ("invalidate_on", (Exception, None)), ("name", 5)],
 ]
 
 
@@ -66,10 +61,10 @@ def test_check_after_idle_needs_health(factory: Factory) -> None:
 def test_none_is_the_default(make_pool: MakePool, name: str) -> None:
     """`None` for a number, a delay or the log level, as configurations have it, means its default."""
     keys = "min_size max_use delay max_avail_delay max_using_delay_kill max_using_delay_warn health_freq"
-    level = ppp.log.level
+    ppp.log.setLevel(logging.CRITICAL)
     pool = make_pool(**{name: None})
     assert numbers(pool, keys) == numbers(make_pool(), keys)
-    assert (ppp.log.level, pool._housekeeper) == (level, None)
+    assert (ppp.log.level, pool._housekeeper) == (logging.CRITICAL, None)
 
 
 def test_hooks_of_all_kinds(make_pool: MakePool) -> None:
@@ -109,23 +104,12 @@ DELAY: list[tuple[dict[str, Any], float, float]] = [
 
 @pytest.mark.parametrize(("parameters", "delay", "warn"), DELAY)
 def test_delay(make_pool: MakePool, parameters: dict[str, Any], delay: float, warn: float) -> None:
-    """A delay of 0 is half the smallest of idle and warn delays, else 60 s with a health hook."""
-    threads = set(threading.enumerate())
-    pool = make_pool(**parameters)
+    """A delay of 0 is half the smallest of idle and warn delays, else 60 s with health, else no thread."""
+    before = set(threading.enumerate())
+    pool = make_pool(name="db", **parameters)
     assert numbers(pool, "delay max_using_delay_warn") == [delay, warn]
-    assert len(housekeepers(threads)) == (1 if delay else 0)
-
-
-@pytest.mark.parametrize("level", [logging.DEBUG, None])
-def test_log_level(make_pool: MakePool, level: int | None) -> None:
-    """`log_level` sets the level of the library's logger; without it the logger is left alone."""
-    ppp.log.setLevel(logging.CRITICAL)
-    make_pool(log_level=level)
-    assert ppp.log.level == (level or logging.CRITICAL)
-
-
-def test_wrong_name() -> None:
-    """A name that is no text is refused by that name."""
-    wrong: Any = 5
-    with pytest.raises(ppp.PoolException, match=r"name .*5"):
-        ppp.Pool(str, name=wrong)
+    threads = housekeepers(before)
+    assert [(thread.daemon, "db" in thread.name) for thread in threads] == [(True, True)] * (delay > 0)
+    assert threads in ([], [pool._housekeeper])
+    pool.shutdown(delay=SECONDS)
+    assert (pool._housekeeper, housekeepers(before)) == (None, [])

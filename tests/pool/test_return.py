@@ -3,64 +3,41 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import (
-    HOUR,
-    Clock,
-    Factory,
-    Gate,
-    MakePool,
-    Messages,
-    Resource,
-    keep_house,
-    none_left,
-    numbers,
-    permits,
-    run_all,
-)
+from conftest import Clock, Factory, MakePool, Messages, Resource
+from helpers import HOUR, Gate, keep_house, none_left, numbers, permits, run_all
+
+import ProxyPatternPool as ppp
 
 if sys.version_info >= (3, 11):
     from builtins import BaseExceptionGroup, ExceptionGroup
 
-WRONG = ["returned twice", "foreign", "of another pool", "killed", "invalidated", "after shutdown"]
+HOOKED: dict[str, Any] = {"retter": Resource.take_back, "reset": Resource.reset}
+WRONG: dict[str, Callable[[ppp.Pool[Any], Any], object]] = {
+    "returned twice": lambda pool, lent: pool.ret(lent),
+    "foreign": lambda pool, lent: setattr(pool, "_min_size", 2),
+    "killed": lambda pool, lent: keep_house(pool),
+    "invalidated": lambda pool, lent: pool.invalidate(lent),
+    "after shutdown": lambda pool, lent: pool.shutdown(),
+}
 
 
-@pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back, "reset": Resource.reset}], ids=len)
+@pytest.mark.parametrize("hooks", [{}, HOOKED], ids=len)
 @pytest.mark.parametrize("what", WRONG)
 def test_wrong_return(
-    factory: Factory,
-    make_pool: MakePool,
-    clock: Clock,
-    messages: Messages,
-    what: str,
-    hooks: dict[str, Any],
+    factory: Factory, make_pool: MakePool, clock: Clock, messages: Messages, what: str, hooks: dict[str, Any]
 ) -> None:
     """Returning what is not lent is a warning, calls no hook and no `fun`, and changes nothing else."""
-    pool = make_pool(
-        max_size=4,
-        min_size=0,
-        max_using_delay_kill=10.0,
-        delay=0.0 if what == "foreign" else HOUR,
-        tracer=lambda thing: f"<<{thing}>>",
-        **hooks,
-    )
+    delays = {"max_using_delay_kill": 10.0, "delay": 0.0 if what == "foreign" else HOUR}
+    pool = make_pool(max_size=4, min_size=0, tracer=lambda thing: f"<<{thing}>>", **delays, **hooks)
     wrong = pool.get()
-    if what == "returned twice":
-        pool.ret(wrong)
-    elif what == "foreign":
-        wrong = "stranger"
-        pool._min_size = 2
-    elif what == "of another pool":
+    clock.advance(11.0)
+    WRONG[what](pool, wrong)
+    if what == "foreign":
         wrong = make_pool().get()
-    elif what == "killed":
-        clock.advance(11.0)
-        keep_house(pool)
-    elif what == "invalidated":
-        pool.invalidate(wrong)
-    else:
-        pool.shutdown()
     keys = "sem navail nusing nobjs ncreating ndestroys"
     before, calls, known = numbers(pool, keys), list(factory.calls), len(messages())
     pool.ret(wrong)
@@ -74,7 +51,7 @@ def test_wrong_return(
 def test_two_returns_at_once(make_pool: MakePool, messages: Messages) -> None:
     """Of two returns of one object at once one counts, and it is not lent while its retter still runs."""
     gate = Gate()
-    pool = make_pool(max_size=1, retter=gate.hook)
+    pool = make_pool(max_size=1, retter=gate)
     lent = pool.get()
     with gate.holds(pool.ret, lent):
         run_all(lambda: pool.ret(lent), lambda: pool.invalidate(lent), seconds=2.0)
@@ -98,7 +75,7 @@ def test_max_use(factory: Factory, make_pool: MakePool) -> None:
 
 def test_reset(factory: Factory, make_pool: MakePool, messages: Messages) -> None:
     """The reset hook follows the retter; if it raises, the object is destroyed, counted and logged."""
-    pool = make_pool(max_size=1, retter=Resource.take_back, reset=Resource.reset, name="db")
+    pool = make_pool(max_size=1, name="db", **HOOKED)
     first = pool.get()
     for fails in ((), ("take_back",), ("take_back", "reset")):
         factory.fails = {name: ValueError("server gone") for name in fails}
@@ -116,10 +93,10 @@ def test_reset(factory: Factory, make_pool: MakePool, messages: Messages) -> Non
 
 def test_invalidate(factory: Factory, make_pool: MakePool) -> None:
     """An invalidated object is destroyed with neither `retter` nor `reset`, and another one is made."""
-    pool = make_pool(max_size=1, retter=Resource.take_back, reset=Resource.reset)
+    pool = make_pool(max_size=1, **HOOKED)
     lent = pool.get()
     pool.invalidate(lent)
-    assert [name for name, _ in factory.calls] == ["close"]
+    assert factory.calls == [("close", lent)]
     assert numbers(pool, "ninvalidated ndestroys nusing") == [1, 1, 0]
     assert permits(pool) == (1, 1)
     assert pool.get(timeout=0) is factory.made[1]
@@ -130,11 +107,8 @@ class Broken(ConnectionError):
 
 
 ERRORS: list[tuple[BaseException, bool]] = [
-    (ConnectionError(), True),
-    (Broken(), True),
-    (KeyboardInterrupt(), True),
-    (OSError(), False),
-    (SystemExit(), False),
+    *[(error, True) for error in (ConnectionError(), Broken(), KeyboardInterrupt())],
+    *[(error, False) for error in (OSError(), SystemExit())],
 ]
 if sys.version_info >= (3, 11):
     ERRORS += [

@@ -1,26 +1,28 @@
-"""Rounds: what idles, is held too long or is too old goes, and the wall clock has no part in it."""
+"""The housekeeper and its rounds: what idles, is held too long or is too old goes; nothing ends it."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import logging
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
+from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn
+from helpers import (
+    BUSY,
     HOUR,
     SECONDS,
-    Clock,
-    Factory,
-    MakePool,
-    Messages,
-    Resource,
-    Spawn,
+    Thing,
     at_rest,
+    eventually,
     idle_objects,
     keep_house,
+    no_luck,
     none_left,
     numbers,
     permits,
@@ -63,9 +65,8 @@ def test_no_delays(make_pool: MakePool, clock: Clock, messages: Messages) -> Non
 
 def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
     """`_hkRound` moves the killed and the recycled to `_todel`, calling no hook; `_empty` destroys these."""
-    pool = make_pool(
-        max_size=4, min_size=0, max_avail_delay=10.0, max_using_delay_kill=20.0, delay=HOUR, tracer=str
-    )
+    delays = {"max_avail_delay": 10.0, "max_using_delay_kill": 20.0, "delay": HOUR}
+    pool = make_pool(max_size=4, min_size=0, tracer=str, **delays)
     killed, recycled, kept = pool.get(), pool.get(), pool.get()
     pool.ret(recycled)
     clock.advance(15.0)
@@ -79,7 +80,8 @@ def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, 
     assert permits(pool) == (1, 4)
     pool._empty()
     assert set(factory.closed) == {killed, recycled}
-    assert (pool._ndestroys, len(pool._todel), permits(pool)) == (2, 0, (3, 4))
+    assert permits(pool) == (3, 4)
+    assert numbers(pool, "nkilled nrecycled ndestroys ntodel nobjs ncreated") == [1, 1, 2, 0, 1, 3]
     pool.ret(kept)
     at_rest(pool, factory)
 
@@ -227,3 +229,126 @@ def test_wall_clock(
         pool.get()
     none_left(pool, 0.05)
     assert time.monotonic() - start < 5.0
+
+
+# the thread
+
+
+class Unreliable(logging.Handler):
+    """A handler of messages whose server is away."""
+
+    emit = no_luck  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("name", ["make", "open", "check", "close"])
+def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: str, error: Any) -> None:
+    """No failure of any hook, or of a handler of messages, ends the thread, and the pool recovers."""
+
+    def check(resource: Resource) -> bool:
+        resource.check()
+        return False
+
+    def times() -> int:
+        """Count what was called: each round makes, opens, refuses and closes something."""
+        calls = [called for called, _ in list(factory.calls)]
+        return len(factory.numbers) if name == "make" else calls.count(name)
+
+    handler = Unreliable()
+    pool = make_pool(max_size=4, min_size=2, delay=BUSY, opener=Resource.open, health=check)
+    ppp.log.addHandler(handler)
+    try:
+        factory.fails[name] = error("no luck")
+        known = times()
+        eventually(lambda: times() >= known + 3)
+    finally:
+        ppp.log.removeHandler(handler)
+    del factory.fails[name]
+    made = len(factory.made)
+    eventually(lambda: len(factory.made) >= made + 3)
+    pool.shutdown(delay=SECONDS)
+    at_rest(pool, factory)
+    assert factory.most_alive <= 4
+
+
+def test_no_more_threads(
+    make_pool: MakePool, factory: Factory, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can be started, that is logged, and the pool works without a housekeeper."""
+
+    def fail(*args: Any, **kwargs: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", fail)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    pool = make_pool(max_size=1, delay=HOUR, max_use=1)
+    with pool.obj(timeout=0) as lent:
+        assert lent.alive
+    monkeypatch.undo()
+    assert any("can't start new thread" in text for text in messages("ERROR"))
+    at_rest(pool, factory)
+
+
+# scale
+
+
+class TimedLock:
+    """A lock that measures how long it is held by each outermost holder, in processor time of that thread."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._since: list[float] = []
+        self.held: list[float] = []
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        got = bool(self._lock.acquire(*args, **kwargs))
+        self._since.append(time.thread_time())
+        return got
+
+    def release(self, *_: object) -> None:
+        since = self._since.pop()
+        if not self._since:
+            self.held.append(time.thread_time() - since)
+        self._lock.release()
+
+    __enter__, __exit__ = acquire, release
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
+def times(size: int) -> tuple[float, float]:
+    """Measure a round of that many idle objects, and how long it holds the lock, at best."""
+    parameters: dict[str, Any] = dict.fromkeys(("max_avail_delay", "max_using_delay_kill"), 7200.0)
+    pool = ppp.Pool(
+        Thing, size, size, health=lambda thing: True, delay=HOUR, max_lifetime=7200.0, **parameters
+    )
+    lock = TimedLock(pool._lock)
+    pool._lock = lock
+    taken, held = [], []
+    gc.collect()
+    gc.disable()  # the collector's own pauses are not the pool's
+    try:
+        for _ in range(3):
+            lock.held.clear()
+            start = time.thread_time()
+            keep_house(pool)
+            taken.append(time.thread_time() - start)
+            pool.ret(pool.get())
+            held.append(max(lock.held))
+    finally:
+        gc.enable()
+        pool._lock = lock._lock
+    assert pool._nhealth == 3 * size
+    pool.shutdown()
+    return min(taken), min(held)
+
+
+@pytest.mark.untraced
+def test_many_objects() -> None:
+    """Rounds take a linear time, and with 20,000 idle objects hold the lock for less than 1 ms at a time."""
+    (few, _), (many, held) = times(5_000), times(20_000)
+    print(f"\na round: {few * 1000:.1f} ms for 5,000 idle objects, {many * 1000:.1f} ms for 20,000")
+    print(f"the lock was held for at most {held * 1e6:.0f} µs")
+    assert many < 12 * few  # four times as many take four times as long, or sixteen if it were quadratic
+    assert held < 0.001

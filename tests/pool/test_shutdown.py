@@ -1,29 +1,31 @@
-"""The end of a pool: `shutdown`, with and without grace, and `__delete__`, which keeps the pool."""
+"""The end of a pool: `shutdown`, `__delete__`, which keeps the pool, and a pool that nobody refers to."""
 
 from __future__ import annotations
 
-import threading
+import gc
+import logging
 import time
+import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
-from conftest import (
+from conftest import Factory, MakePool, Messages, Resource, Spawn
+from helpers import (
     BUSY,
     HOUR,
     SECONDS,
-    Factory,
     Gate,
-    MakePool,
-    Messages,
-    Resource,
-    Spawn,
     Stop,
+    Thing,
     at_rest,
-    housekeepers,
+    eventually,
     keep_house,
+    no_luck,
     numbers,
+    rounds,
     run_all,
     wait_for,
     waiting,
@@ -41,7 +43,7 @@ def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> 
     for each in lent:
         pool.ret(each)
     pool.shutdown(delay=1.0, grace=1.0)
-    assert [resource.closings for resource in factory.made] == [1, 1, 1, 1]
+    assert factory.closings == [1, 1, 1, 1]
     (warning, *_) = messages()
     assert "db" in warning
     assert "deleting in-use objects: 2" in warning
@@ -74,9 +76,8 @@ def test_nothing_is_made_afterwards(factory: Factory, make_pool: MakePool, what:
 def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
     """The housekeeper is woken, and waited for no longer than `delay`, with a warning if that ran out."""
     stop = Stop()
-    before = set(threading.enumerate())
     pool = make_pool(health=stop, delay=BUSY if busy else HOUR)
-    (thread,) = housekeepers(before)
+    thread: Any = pool._housekeeper
     if busy:
         wait_for(stop.reached)
     start = time.monotonic()
@@ -92,8 +93,7 @@ def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
 def test_by_the_housekeeper(make_pool: MakePool, messages: Messages) -> None:
     """A hook may shut the pool down in the housekeeper's thread, which does not wait for itself."""
     pool = make_pool(min_size=2, delay=BUSY)
-    thread = pool._housekeeper
-    assert thread is not None
+    thread: Any = pool._housekeeper
 
     def shut_down(_: object) -> bool:
         pool.shutdown(delay=SECONDS)
@@ -134,7 +134,7 @@ def test_during_a_creation(factory: Factory, make_pool: MakePool, how: str) -> N
         run_all(pool.shutdown, seconds=2.0)
     with pytest.raises(ppp.PoolException, match="shutting down") if how == "get" else nullcontext():
         task.result()
-    assert [resource.closings for resource in factory.made] == [1]
+    assert factory.closings == [1]
     at_rest(pool, factory)
 
 
@@ -148,7 +148,7 @@ def test_with_pool(factory: Factory) -> None:
     with pytest.raises(KeyError), built as pool:
         raise KeyError(lent)
     assert pool is built
-    assert [resource.closings for resource in factory.made] == [1, 1]
+    assert factory.closings == [1, 1]
     for call in (pool.get, pool.obj().__enter__):
         with pytest.raises(ppp.PoolException, match="Pool is shutting down"):
             call()
@@ -181,7 +181,7 @@ def test_grace(make_pool: MakePool, factory: Factory, spawn: Spawn, messages: Me
 
 @pytest.mark.parametrize(("held", "made"), [(0, 0), (0, 2), (1, 2)])
 def test_grace_runs_out(
-    factory: Factory, make_pool: MakePool, messages: Messages, held: int, made: int
+    make_pool: MakePool, factory: Factory, messages: Messages, held: int, made: int
 ) -> None:
     """What has not come back within the grace is closed with the warning; with nothing lent it costs none."""
     pool = make_pool(max_size=2, min_size=made)
@@ -189,8 +189,94 @@ def test_grace_runs_out(
     start = time.monotonic()
     pool.shutdown(grace=0.05 if held else HOUR)
     assert 0.04 * held <= time.monotonic() - start < 5.0
-    assert [resource.closings for resource in factory.made] == [1] * made
+    assert factory.closings == [1] * made
     assert sum("deleting in-use objects: 1" in text for text in messages()) == len(lent)
 
 
 # closing everything now
+
+
+def test_delete(factory: Factory) -> None:
+    """`__delete__` closes every object, lent ones too, and keeps the pool; a subclass may extend it."""
+    seen: list[tuple[int, int]] = []
+
+    class Mine(ppp.Pool[Any]):
+        def __delete__(self, instance: object = None) -> None:
+            seen.append((len(self._avail), len(self._using)))
+            super().__delete__(instance)
+
+    with Mine(factory, max_size=2, min_size=2, closer=Resource.close) as pool:
+        lent = pool.get()
+        pool.__delete__()
+        assert (seen, factory.closings) == ([(1, 1)], [1, 1])
+        assert numbers(pool, "nobjs shutdown min_size sem") == [0, False, 2, {"value": 2, "init": 2}]
+        pool.ret(lent)
+        at_rest(pool, factory)
+        assert pool.get() in factory.alive
+    at_rest(pool, factory)
+
+
+# without references
+
+
+@pytest.mark.parametrize("cycle", [False, True], ids=["", "cycle"])
+@pytest.mark.parametrize("used", [False, True], ids=["unused", "used"])
+@pytest.mark.parametrize("delay", [0.0, BUSY, HOUR])
+def test_abandoned(delay: float, cycle: bool, used: bool) -> None:
+    """An abandoned pool is collected, its thread ends, its objects are closed; one that lent says so."""
+    closed: list[int] = []
+
+    def close(thing: Thing) -> None:
+        closed.append(thing.number)
+        raise ValueError("this spares no other object")
+
+    # an error that is logged here is kept, and its traceback with it
+    silent: dict[str, Any] = {"closer": close, "health": bool, "log_level": logging.CRITICAL}
+    pool: Any = ppp.Pool(Thing, min_size=3, delay=delay, name="db", **silent)
+    if used:
+        pool.ret(pool.get())
+    if delay == BUSY:
+        rounds(pool)
+    if cycle:
+        pool._getter = pool.stats
+    reference, thread = weakref.ref(pool), pool._housekeeper
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        del pool
+        # a cycle is found by the collector, unless a round is at work just then
+        eventually(lambda: gc.collect() >= 0 and reference() is None and len(closed) == 3)
+        eventually(lambda: warned or not used)
+    assert sorted(closed) == [0, 1, 2]
+    assert [(each.category, "db" in str(each.message)) for each in warned] == [(ResourceWarning, True)] * used
+    if thread is not None:
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
+DOORS: dict[str, Callable[[ppp.Pool[Any]], object]] = {
+    "refused": lambda pool: pool._health_check(),
+    "worn out": lambda pool: pool.ret(pool.get()),
+    "invalidated": lambda pool: pool.invalidate(pool.get()),
+    "drained": lambda pool: pool.drain(),
+    "closed": lambda pool: pool.__delete__(),
+    "shut down": lambda pool: pool.shutdown(),
+}
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["", "failing"])
+@pytest.mark.parametrize("door", DOORS)
+def test_no_reference_to_closed_objects(door: str, failing: bool) -> None:
+    """A pool keeps no reference to an object that it has closed, though all its hooks failed."""
+    references: list[weakref.ref[Thing]] = []
+
+    def make(number: int) -> Thing:
+        thing = Thing(number)
+        references.append(weakref.ref(thing))
+        return thing
+
+    names = "opener getter retter reset closer health".split() if failing else []
+    hooks: dict[str, Any] = {"health": lambda _: False, **dict.fromkeys(names, no_luck)}
+    with ppp.Pool(make, max_size=2, max_use=1, delay=HOUR, log_level=logging.CRITICAL, **hooks) as pool:
+        DOORS[door](pool)
+        gc.collect()
+        assert references[0]() is None

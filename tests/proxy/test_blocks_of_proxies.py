@@ -7,45 +7,28 @@ import contextlib
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, Messages, Resource
-from helpers_proxy import (  # noqa: F401
-    Conn,
-    Keep,
-    Scope,
-    all_back,
-    held_elsewhere,
-    in_thread,
-    keep_fixture,
-    of_each_kind,
-)
+from conftest import Clock, Factory, Keep, Messages, Resource
+from helpers_proxy import SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind, use
 
 import ProxyPatternPool as ppp
 
-SCOPES = [Scope.THREAD, Scope.WERKZEUG]
 
-
+@pytest.mark.parametrize("error", [None, ValueError("no"), KeyboardInterrupt(), GeneratorExit()])
 @pytest.mark.parametrize("found", [False, True])
-def test_object_is_returned_at_the_end(keep: Keep, found: bool) -> None:
-    """The block gives the thread's object, drawn there or found, and returns it at its end."""
+def test_object_is_returned_at_the_end(keep: Keep, found: bool, error: BaseException | None) -> None:
+    """The block gives the thread's object, drawn there or found, and returns it, whatever its body raises."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
     if found:
         proxy._get_obj()
-    with proxy._obj(timeout=0) as conn:
+    caught: Any = pytest.raises(type(error)) if error else contextlib.nullcontext()
+    with caught as raised, proxy._obj(timeout=0) as conn:
         assert conn is proxy._get_obj()
         assert list(proxy._pool._using) == [conn]
+        if error:
+            raise error
+    assert error is None or (raised.value, error.__context__) == (error, None)
     assert not proxy._has_obj()
     assert list(proxy._pool._avail) == [conn]
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), GeneratorExit()])
-def test_object_is_returned_when_the_body_raises(keep: Keep, error: BaseException) -> None:
-    """The block returns the object also when the body raises, whatever it raises, and lets that out."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
-    with pytest.raises(type(error)) as raised, proxy._obj():
-        raise error
-    assert raised.value is error
-    assert not proxy._has_obj()
-    assert all_back(proxy)
 
 
 def test_nested_blocks(keep: Keep, factory: Factory) -> None:
@@ -93,13 +76,12 @@ def test_object_ended_inside(keep: Keep, messages: Messages, scope: Any, end: st
         with proxy._obj() as conn:
             assert list(proxy._pool._using) == [conn]
         assert all_back(proxy)
-    assert proxy._pool.stats()["nuses"] == 2
     with proxy._obj(), proxy._obj():
         getattr(proxy, end)()
         later = proxy._get_obj()
     assert proxy._get_obj() is later
     assert list(proxy._pool._using) == [later]
-    assert messages("WARNING") == []
+    assert (messages(), proxy._pool.stats()["nuses"]) == ([], 4)
 
 
 @pytest.mark.parametrize("end", ["block", "_ret_obj"])
@@ -134,26 +116,20 @@ def test_block_is_prepared_without_drawing(keep: Keep) -> None:
     assert (proxy._has_obj(), proxy._pool._nobjs) == (False, 0)
     with held_elsewhere(proxy), pytest.raises(ppp.TimeOut), block:
         pytest.fail("nothing was free")
-    with proxy._obj():
-        assert proxy._has_obj()
+    use(proxy)
     assert not proxy._has_obj()
-    with pytest.raises(ppp.ProxyUnset), ppp.Proxy()._obj():
-        pytest.fail("there is nothing")
 
 
 @pytest.mark.parametrize("error", [ConnectionError, ValueError])
 def test_invalidate_on(keep: Keep, error: type[Exception]) -> None:
     """What leaves the outermost block destroys the object if the pool's `invalidate_on` says so."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0, invalidate_on=ConnectionError))
-
-    def fail() -> None:
+    caught = pytest.raises(error)
+    with caught, proxy._obj() as outer:
         with contextlib.suppress(error), proxy._obj():
             raise error  # caught within: the outermost block decides
         assert proxy._has_obj()
         raise error
-
-    with pytest.raises(error), proxy._obj() as outer:
-        fail()
     with proxy._obj() as next_one:
         assert (next_one is outer) == (error is ValueError)
     assert proxy._pool.stats()["ninvalidated"] == (error is ConnectionError)
@@ -223,12 +199,18 @@ class Noting(ppp.Proxy[Any]):
         super()._ret_obj()
 
 
-def test_overrides_are_used(keep: Keep) -> None:
-    """A block goes through a subclass's `_get_obj`, and ends through its `_ret_obj`, without a pool too."""
-    for proxy in (keep(Noting(fun=Conn, max_size=1)), Noting(Conn())):
-        with proxy._obj(0.5):
+@pytest.mark.parametrize("fails", ["", "get", "ret"])
+def test_overrides_are_used(keep: Keep, fails: str) -> None:
+    """A block uses a subclass's `_get_obj` and `_ret_obj`, without a pool too; failing they lose nothing."""
+    pooled = keep(Noting(fun=Conn, max_size=1))
+    for proxy in (pooled, Noting(Conn())):
+        proxy.fails = fails
+        with pytest.raises(OSError, match="no") if fails else contextlib.nullcontext(), proxy._obj(0.5):
             assert proxy.seen == ["get 0.5"]
-        assert proxy.seen == ["get 0.5", "ret"]
+        assert (proxy.seen == ["get 0.5", "ret"]) or fails == "get"
+    assert all_back(pooled)
+    pooled.fails = ""
+    assert not pooled._has_obj()
 
 
 def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:
@@ -241,16 +223,3 @@ def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:
     block.__exit__(None, None, None)
     assert proxy.seen == []
     assert (first in proxy._pool._avail, mine in proxy._pool._using) == (True, True)
-
-
-@pytest.mark.parametrize("fails", ["get", "ret"])
-def test_overrides_that_fail(keep: Keep, fails: str) -> None:
-    """An override that fails as a block is entered or left loses no object."""
-    pooled = keep(Noting(fun=Conn, max_size=1))
-    for proxy in (pooled, Noting(Conn())):
-        proxy.fails = fails
-        with pytest.raises(OSError, match="no"), proxy._obj():
-            pass
-    assert all_back(pooled)
-    pooled.fails = ""
-    assert not pooled._has_obj()

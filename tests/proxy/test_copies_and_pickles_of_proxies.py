@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers_proxy import Keep, Scope, is_instance, keep_fixture  # noqa: F401
+from conftest import Keep
+from helpers import numbers
+from helpers_proxy import Scope, is_instance
 
 import ProxyPatternPool as ppp
 
@@ -36,6 +38,11 @@ things: Any = ppp.Proxy(fun=Thing, max_size=2, min_size=0, closer=close_thing)
 """A proxy at module level, as programs have them."""
 
 
+def travelled(thing: Any) -> Any:
+    """Give what comes out of a pickle of it."""
+    return pickle.loads(pickle.dumps(thing))
+
+
 @pytest.fixture(scope="module")
 def worker() -> Iterator[ProcessPoolExecutor]:
     """A spawned process."""
@@ -50,9 +57,7 @@ def test_copy_is_the_proxy(clone: Any, keep: Keep) -> None:
     pooled = keep(ppp.Proxy(fun=Thing, max_size=1))
     pooled._get_obj()
     for proxy in (ppp.Proxy(), ppp.Proxy([1]), pooled, Locked([1]), Locked()):
-        assert clone(proxy) is proxy
-        assert clone((proxy,))[0] is proxy
-    assert copy.deepcopy({"a": [pooled]})["a"][0] is pooled
+        assert clone(proxy) is clone((proxy,))[0] is copy.deepcopy({"a": [proxy]})["a"][0] is proxy
     assert clone(pooled._get_obj()) is not pooled._get_obj()
 
 
@@ -68,59 +73,51 @@ def test_carries_its_object(protocol: int) -> None:
     assert (clone.x, clone.db, clone._scope, clone._nobjs) == (2, [1], Scope.SHARED, 1)
     assert is_instance(clone.db, ppp.Proxy)
     assert clone.put([1]) == [1]
-
-
-def test_unset() -> None:
-    """An unset proxy comes out unset, with its parameters."""
-    clone: Any = pickle.loads(pickle.dumps(ppp.Proxy(set_name="put", max_size=4, timeout=0.5)))
+    # an unset proxy comes out unset, with its parameters
+    clone = travelled(ppp.Proxy(set_name="put", max_size=4, timeout=0.5))
     assert repr(clone) == "<Proxy unset>"
-    assert (clone._pool_max_size, clone._pool_kwargs) == (4, {"timeout": 0.5})
-    assert clone.put([1]) == [1]
+    assert (clone._pool_max_size, clone._pool_kwargs, clone.put([1])) == (4, {"timeout": 0.5}, [1])
 
 
-def examine(data: bytes) -> dict[str, Any]:
+def examine(data: bytes) -> tuple[Any, ...]:
     """Tell, in a worker, what a pickled proxy is there."""
     proxy: Any = pickle.loads(data)
-    found = {
-        "fresh": (proxy._nobjs, proxy._has_obj(), proxy._pool and proxy._pool.stats()["ncreating"]),
-        "configuration": (proxy._fun.__name__, proxy._scope.name, proxy._pool_max_size),
-        "made here": (proxy.number, proxy.process == os.getpid()),
-    }
-    if proxy._pool is not None:
-        stats = proxy._pool.stats()
-        found["pool"] = tuple(stats[key] for key in ("max_size", "timeout", "name", "max_use", "nuses"))
-        proxy._pool.shutdown()
-        proxy.put([1])
-    return found
+    fresh = (proxy._nobjs, proxy._has_obj(), proxy._pool and proxy._pool.stats()["ncreating"])
+    configuration = (proxy._fun.__name__, proxy._scope.name, proxy._pool_max_size)
+    made_here, number = proxy.process == os.getpid(), proxy.number
+    if proxy._pool is None:
+        return fresh, configuration, (made_here, number)
+    pool = numbers(proxy._pool, "max_size timeout name max_use nuses")
+    proxy._pool.shutdown()
+    proxy.put([1])
+    return fresh, configuration, (made_here, pool)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_travels_as_its_configuration(protocol: int, keep: Keep, worker: ProcessPoolExecutor) -> None:
+@pytest.mark.parametrize(
+    ("scope", "size"), [("SHARED", None), ("THREAD", None), ("THREAD", 3), ("VERSATILE", 3)]
+)
+def test_travels(scope: str, size: Any, protocol: int, keep: Keep, worker: ProcessPoolExecutor) -> None:
     """A function's proxy travels as its configuration; its pool arrives empty, and connects on demand."""
-    parameters: dict[str, Any] = {"timeout": 0.5, "closer": close_thing, "name": "books", "max_use": 7}
-    proxy = keep(ppp.Proxy(fun=Thing, set_name="put", max_size=3, min_size=2, reclaim=True, **parameters))
+    own: dict[str, Any] = {"set_name": "put", "scope": Scope[scope], "max_size": size, "reclaim": True}
+    pools: dict[str, Any] = {
+        "timeout": 0.5,
+        "closer": close_thing,
+        "name": "books",
+        "max_use": 7,
+        "min_size": 2,
+    }
+    proxy = keep(ppp.Proxy(fun=Thing, **own, **pools if size else {}))
     mine = proxy._get_obj()
-    found = worker.submit(examine, pickle.dumps(proxy, protocol)).result(30)
-    assert found["fresh"] == (0, False, 0)
-    assert found["configuration"] == ("Thing", "THREAD", 3)
-    assert found["made here"][1]
-    assert found["pool"] == (3, 0.5, "books", 7, 1)
+    fresh, configuration, made = worker.submit(examine, pickle.dumps(proxy, protocol)).result(30)
+    assert fresh == (0, False, 0 if size else None)
+    assert configuration == ("Thing", scope, size)
+    assert made == (True, [3, 0.5, "books", 7, 1] if size else 0)
     assert proxy._get_obj() is mine
 
 
-@pytest.mark.parametrize("scope", ["SHARED", "THREAD", "VERSATILE"])
-def test_travels_without_a_pool(scope: str, worker: ProcessPoolExecutor) -> None:
-    """The scope travels, without a pool too."""
-    proxy: Any = ppp.Proxy(fun=Thing, scope=Scope[scope], max_size=None)
-    proxy._get_obj()
-    found = worker.submit(examine, pickle.dumps(proxy)).result(30)
-    assert found["fresh"] == (0, False, None)
-    assert found["configuration"] == ("Thing", scope, None)
-    assert found["made here"] == (0, True)
-
-
-def test_configuration_of_its_time(keep: Keep) -> None:
-    """What comes out is configured as the proxy was when it was pickled, whatever was set before or since."""
+def test_arrives_once(keep: Keep) -> None:
+    """What comes out is configured as the proxy was when it was pickled, and is there once in a process."""
     proxy = keep(ppp.Proxy(max_size=1, min_size=0))
     proxy._set_pool(max_size=2, timeout=0.5)
     proxy.set_fun(Thing)
@@ -128,18 +125,12 @@ def test_configuration_of_its_time(keep: Keep) -> None:
     proxy.set_fun(str)
     clone = keep(pickle.loads(data))
     assert (clone._fun, clone._pool_max_size, clone._pool_kwargs["timeout"]) == (Thing, 2, 0.5)
-    assert keep(pickle.loads(pickle.dumps(proxy)))._fun is str
-
-
-def test_arrives_once(keep: Keep) -> None:
-    """A proxy that arrives in a process again is the one that arrived before, with its objects."""
-    data = pickle.dumps(keep(ppp.Proxy(fun=Thing, max_size=1, min_size=0)))
-    clone = keep(pickle.loads(data))
     assert clone.number == 0
     assert pickle.loads(data) is clone
+    assert keep(travelled(proxy))._fun is str
 
 
-def module_s_number() -> tuple[int, int]:
+def where_used() -> tuple[int, int]:
     """Use the module's proxy, and tell where that was and where its object was made."""
     with things._obj() as thing:
         return os.getpid(), thing.process
@@ -147,10 +138,8 @@ def module_s_number() -> tuple[int, int]:
 
 def test_proxy_at_module_level(worker: ProcessPoolExecutor) -> None:
     """A proxy at module level has objects of its own in a spawned process."""
-    here, made_here = module_s_number()
-    there, made_there = worker.submit(module_s_number).result(30)
-    assert (here, there) == (made_here, made_there)
-    assert here != there
+    here, there = where_used(), worker.submit(where_used).result(30)
+    assert here[0] == here[1] != there[0] == there[1]
     things._pool.shutdown()
 
 
@@ -169,14 +158,13 @@ class Locked(ppp.Proxy[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lock = threading.Lock()
-        self.label = "a"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"label": self.label}
+    def __getstate__(self) -> str:
+        return "state"
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: str) -> None:
         self.lock = threading.Lock()
-        self.label = state["label"] + "b"
+        self.label = f"my {state}"
 
 
 class Own(ppp.Proxy[Any]):
@@ -189,7 +177,7 @@ class Own(ppp.Proxy[Any]):
 @pytest.mark.parametrize("parameters", [{"fun": Thing, "max_size": None}, {"obj": Thing(0)}])
 def test_subclass(parameters: dict[str, Any]) -> None:
     """A subclass's proxy travels with its class and its own attributes, which are its own there too."""
-    clone = pickle.loads(pickle.dumps(Reference("books", **parameters)))
+    clone = travelled(Reference("books", **parameters))
     assert is_instance(clone, Reference)
     assert (clone.label, clone.number) == ("books", 0)
     assert clone.users.repository is clone
@@ -199,7 +187,7 @@ def test_subclass(parameters: dict[str, Any]) -> None:
 
 def test_own_state() -> None:
     """What a subclass says of its pickle, or of the state in it, counts, and so does what it does with it."""
-    clone = pickle.loads(pickle.dumps(Locked([1, 2])))
+    clone = travelled(Locked([1, 2]))
     assert is_instance(clone, Locked)
-    assert (clone.label, clone, hasattr(clone, "lock")) == ("ab", [1, 2], True)
-    assert pickle.loads(pickle.dumps(Own(1))) == "by its own"
+    assert (clone.label, clone, hasattr(clone, "lock")) == ("my state", [1, 2], True)
+    assert travelled(Own(1)) == "by its own"

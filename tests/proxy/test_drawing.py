@@ -1,31 +1,23 @@
-"""The current object: drawn on demand, kept by its thread, returned, destroyed, counted."""
+"""The current object: drawn on demand, from a pool or without one, kept by its thread, returned, counted."""
 
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Factory, Messages, Resource
-from helpers_proxy import (  # noqa: F401
-    Conn,
-    Keep,
-    Scope,
-    all_back,
-    drawn,
-    held_elsewhere,
-    in_thread,
-    keep_fixture,
-    of_each_kind,
-)
+from conftest import Factory, Keep, Messages, Resource, Spawn
+from helpers import Stop, run_all, wait_for
+from helpers_proxy import SCOPES, Conn, Scope, all_back, drawn, held_elsewhere, in_thread, of_each_kind, use
 
 import ProxyPatternPool as ppp
 
 
 def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory) -> None:
-    """A thread has the same object until it returns it; two threads at once have two."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=2))
+    """A thread has the same object until it returns it, also if it has ended; two at once have two."""
+    proxy = keep(ppp.Proxy(fun=factory, max_size=2, timeout=30.0))
     assert not proxy._has_obj()
     mine = proxy._get_obj()
     assert proxy._get_obj() is mine
@@ -33,50 +25,33 @@ def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory) -> None:
     with held_elsewhere(proxy) as theirs:
         assert theirs is not mine
         assert proxy._get_obj() is mine
-        with pytest.raises(ppp.TimeOut, match="timeout after"):
-            in_thread(proxy._get_obj, 0)
     proxy._ret_obj()
     assert not proxy._has_obj()
     assert all_back(proxy)
-
-
-def test_ended_thread_keeps_its_object(keep: Keep, factory: Factory) -> None:
-    """An object drawn by a thread stays with it after the thread has ended: others meet `TimeOut`."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=1))
-    assert in_thread(lambda: proxy.number) == 0
+    assert {in_thread(proxy._get_obj) for _ in range(2)} == {mine, theirs}
     gc.collect()
+    # the time given counts, otherwise the pool's
     with pytest.raises(ppp.TimeOut, match="timeout after"):
-        proxy._get_obj(timeout=0.02)
-    assert proxy._pool.stats()["nusing"] == 1
-
-
-def test_timeouts(keep: Keep, factory: Factory) -> None:
-    """The time given to `_get_obj` or `_obj` counts, otherwise the pool's; 0 doesn't wait."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=1, timeout=30.0))
-    with held_elsewhere(proxy):
-        with pytest.raises(ppp.TimeOut, match="timeout after"):
-            proxy._get_obj(timeout=0)
-        with pytest.raises(ppp.TimeOut, match="timeout after"), proxy._obj(timeout=0):
-            pytest.fail("nothing was free")
-        proxy._pool._timeout = 0.02
-        with pytest.raises(ppp.TimeOut, match="timeout after"):
-            _ = proxy.number
-        assert not proxy._has_obj()
-    assert proxy._get_obj(timeout=0) is factory.made[0]
+        proxy._get_obj(timeout=0)
+    with pytest.raises(ppp.TimeOut, match="timeout after"), proxy._obj(timeout=0):
+        pytest.fail("nothing was free")
+    proxy._pool._timeout = 0.02
+    with pytest.raises(ppp.TimeOut, match="timeout after"):
+        _ = proxy.number
+    assert not proxy._has_obj()
 
 
 def test_returning_nothing_is_no_error(keep: Keep, factory: Factory, messages: Messages) -> None:
     """`_ret_obj` and `_invalidate_obj` with nothing to give back do nothing and say nothing."""
     pooled = keep(ppp.Proxy(fun=factory, max_size=1))
+    pooled._get_obj()
+    pooled._ret_obj()
     for proxy in (pooled, ppp.Proxy(), *of_each_kind([1]), *drawn([1])):
         had = proxy._has_obj()
         for _ in range(2):
             proxy._ret_obj()
             proxy._invalidate_obj()
         assert proxy._has_obj() == had
-    pooled._get_obj()
-    for _ in range(2):
-        pooled._ret_obj()
     assert messages("WARNING") == messages("ERROR") == []
     assert all_back(pooled)
 
@@ -87,7 +62,7 @@ def test_invalidate(keep: Keep, factory: Factory) -> None:
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, min_size=0, **hooks))
     broken = proxy._get_obj()
     proxy._invalidate_obj()
-    assert (broken.closings, broken.rets, broken.resets) == (1, 0, 0)
+    assert factory.calls == [("close", broken)]
     assert not proxy._has_obj()
     assert proxy._get_obj(timeout=1) is not broken
     assert proxy._pool.stats()["ninvalidated"] == 1
@@ -105,48 +80,26 @@ def test_number_of_objects(keep: Keep) -> None:
     assert (proxy._nobjs, proxy._pool._nobjs) == (3, 0)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
-def test_interrupted_return_leaves_the_thread_without(
-    keep: Keep, factory: Factory, error: BaseException
-) -> None:
-    """A return that is interrupted, or fails, leaves the thread without an object that others may have."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=1, timeout=0, retter=Resource.take_back))
-
-    def block() -> None:
-        with proxy._obj():
-            pass
-
-    for end in (proxy._ret_obj, block):
-        proxy._get_obj()
-        factory.fails["take_back"] = error
-        with pytest.raises(type(error)):
-            end()
-        factory.fails.clear()
-        assert not proxy._has_obj()
-        with held_elsewhere(proxy), pytest.raises(ppp.TimeOut, match="timeout after"):
-            proxy._get_obj()
-        assert all_back(proxy)
-    proxy._get_obj()
-    with mock.patch.object(proxy._pool, "ret", side_effect=OSError("no")), pytest.raises(OSError, match="no"):
-        proxy._ret_obj()
-    assert not proxy._has_obj()
-
-
 def test_pool_that_was_shut_down(keep: Keep, factory: Factory, messages: Messages) -> None:
-    """Giving an object back to a pool that was shut down is harmless; drawing from it is the pool's error."""
+    """Giving an object back to a pool that was shut down is harmless; other errors of the pool come out."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, closer=Resource.close))
+    for end in (proxy._ret_obj, lambda: use(proxy)):
+        mine = proxy._get_obj()
+        failing = mock.patch.object(proxy._pool, "ret", side_effect=OSError("no"))
+        with failing, pytest.raises(OSError, match="no"):
+            end()
+        assert not proxy._has_obj()
+        proxy._pool.ret(mine)
     proxy._get_obj()
     proxy._pool.shutdown()
-    with proxy._obj():
-        pass
+    use(proxy)
     assert not proxy._has_obj()
     with pytest.raises(ppp.PoolException, match="Pool is shutting down"):
         proxy._get_obj()
-    assert factory.alive == []
-    assert messages("ERROR") == []
+    assert (factory.alive, messages("ERROR")) == ([], [])
 
 
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG])
+@pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("where", ["fun", "getter"])
 def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
     """Where `fun` or a hook uses the proxy while that draws an object, no permit is lost."""
@@ -168,19 +121,19 @@ def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
     assert all_back(proxy)
 
 
-@pytest.mark.parametrize("use", ["attribute", "block", "return"])
-def test_hook_of_a_return_uses_the_proxy(keep: Keep, use: str) -> None:
+@pytest.mark.parametrize("how", ["attribute", "block", "return"])
+def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str) -> None:
     """A `retter` that goes through the proxy finds the object that is being returned, even the only one."""
 
     def retter(conn: Conn) -> None:
-        if use == "attribute":
-            proxy.write("rollback")
-        elif use == "block":
-            with proxy._obj() as same:
-                same.write("rollback")
-        else:
+        if how == "block":
+            with proxy._obj() as conn:
+                conn.write("rollback")
+        elif how == "return":
             proxy._ret_obj()
             conn.write("rollback")
+        else:
+            proxy.write("rollback")
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, retter=retter))
     conn = proxy._get_obj()
@@ -208,38 +161,89 @@ def test_two_end_at_once(keep: Keep) -> None:
     assert all_back(proxy)
 
 
-def test_pool_s_get_and_ret_are_called(keep: Keep) -> None:
-    """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, whoever has patched them."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
-    pool = proxy._pool
-
-    def block() -> None:
-        with proxy._obj(0.25):
-            pass
-
-    def use() -> None:
-        proxy.write("x")
-        proxy._ret_obj()
-
-    for draw, timeout in ((use, None), (block, 0.25)):
-        with (
-            mock.patch.object(pool, "get", wraps=pool.get) as get,
-            mock.patch.object(pool, "ret", wraps=pool.ret) as ret,
-        ):
-            draw()
-        get.assert_called_once_with(timeout=timeout)
-        ret.assert_called_once_with(next(iter(pool._avail)))
-
-
 def test_pool_replaced_by_a_stub(keep: Keep) -> None:
-    """A test may put a stub with `get` and `ret` in the pool's place."""
+    """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, also those of a test's stub."""
     proxy = keep(ppp.Proxy(fun=Conn))
     proxy._pool.shutdown()
     proxy._pool = stub = mock.Mock(spec=["get", "ret", "shutdown", "_nobjs"], _nobjs=3)
     stub.get.return_value = "fake"
     assert (proxy.upper(), proxy._has_obj(), proxy._nobjs) == ("FAKE", True, 3)
     proxy._ret_obj()
-    with proxy._obj() as obj:
+    with proxy._obj(0.25) as obj:
         assert obj == "fake"
     assert not proxy._has_obj()
-    assert stub.ret.mock_calls == [mock.call("fake")] * 2
+    back = mock.call.ret("fake")
+    assert stub.mock_calls == [mock.call.get(timeout=None), back, mock.call.get(timeout=0.25), back]
+
+
+# without a pool
+
+
+def test_each_thread_makes_and_keeps_one(factory: Factory) -> None:
+    """Without a pool each thread makes and keeps its object, and `fun` is called with 0, 1, 2…"""
+    proxy: Any = ppp.Proxy(fun=factory, max_size=None)
+    assert (proxy._pool, proxy._nobjs, proxy._has_obj()) == (None, 0, False)
+    mine = proxy._get_obj()
+    assert [in_thread(lambda: proxy.number) for _ in range(3)] == [1, 2, 3]
+    proxy._ret_obj()
+    proxy._invalidate_obj()
+    assert proxy._get_obj() is mine
+    assert (factory.numbers, proxy._nobjs) == ([0, 1, 2, 3], 4)
+
+
+def test_numbers_are_unique() -> None:
+    """Threads that make their objects at once get different numbers."""
+    barrier = threading.Barrier(16)
+    proxy: Any = ppp.Proxy(fun=lambda number: [number, barrier.wait(5)], max_size=None)
+    assert sorted(number for number, _ in run_all(*[proxy._get_obj] * 16)) == list(range(16))
+    assert proxy._nobjs == 16
+
+
+@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
+def test_failure_is_the_caller_s(factory: Factory, scope: Any) -> None:
+    """What the function raises reaches the caller, who may try again, with the same number."""
+    proxy: Any = ppp.Proxy(fun=factory, max_size=None, scope=scope)
+    factory.fails["make"] = OSError("down")
+    with pytest.raises(OSError, match="down"):
+        _ = proxy.number
+    assert not proxy._has_obj()
+    factory.fails.clear()
+    assert (proxy.number, proxy._nobjs, factory.numbers) == (0, 1, [0, 0])
+
+
+def test_numbers_begin_anew() -> None:
+    """A new function is called with 0, 1, 2…, though the former one still makes an object."""
+
+    def slow(number: int) -> list[int]:
+        proxy._set_fun(lambda number: [number + 10])
+        raise OSError(number)
+
+    proxy: Any = ppp.Proxy(fun=slow, max_size=None)
+    with pytest.raises(OSError, match="0"):
+        proxy._get_obj()
+    assert (proxy._get_obj(), in_thread(proxy._get_obj), proxy._nobjs) == ([10], [11], 2)
+
+
+def test_shared_function_makes_one(factory: Factory, spawn: Spawn) -> None:
+    """With scope SHARED, threads that come together wait for one object, made once, without a pool."""
+    stop = Stop()
+    proxy: Any = ppp.Proxy(fun=stop.maker(factory), scope=Scope.SHARED)
+    assert (proxy._has_obj(), proxy._nobjs, proxy._pool) == (False, 0, None)
+    tasks = [spawn(proxy._get_obj) for _ in range(8)]
+    wait_for(stop.reached)
+    tasks[-1].join(0.05)
+    assert all(task.is_alive() for task in tasks)
+    stop.go.set()
+    assert [task.result() for task in tasks] == factory.made * 8
+    proxy._ret_obj()
+    assert proxy._get_obj() is factory.made[0]
+    assert (factory.numbers, proxy._nobjs) == ([0], 1)
+
+
+def test_shared_object_that_needs_itself() -> None:
+    """A function that uses the proxy for which it makes the shared object is told so."""
+    proxy: Any = ppp.Proxy(fun=lambda number: proxy._get_obj(), scope=Scope.SHARED)
+    with pytest.raises(ppp.ProxyException, match="needed to make it"):
+        proxy._get_obj()
+    proxy._set_fun(lambda number: [number])
+    assert proxy == [0]

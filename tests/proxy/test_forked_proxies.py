@@ -6,7 +6,7 @@ import os
 import textwrap
 
 import pytest
-from conftest import run_python
+from helpers import run_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

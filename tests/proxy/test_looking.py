@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
-import doctest
 import inspect
 import io
 import pdb
@@ -21,8 +20,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import run_python
-from helpers_proxy import Keep, Scope, held_elsewhere, in_thread, is_instance, keep_fixture  # noqa: F401
+from conftest import Keep
+from helpers import numbers, run_well
+from helpers_proxy import Scope, held_elsewhere, in_thread, is_instance
 
 import ProxyPatternPool as ppp
 
@@ -53,7 +53,6 @@ class Connection:
 
 
 def connect(number: int) -> Connection:
-    """Make one."""
     return Connection()
 
 
@@ -72,38 +71,18 @@ def undrawn(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
     """A proxy in each state in which this thread has no object; after the test nothing was made or taken."""
     make = mock.Mock(side_effect=connect)
     proxy = keep(ppp.Proxy(fun=make, **STATES[request.param]))
-    with contextlib.ExitStack() as stack:
-        if request.param == "held elsewhere":
-            stack.enter_context(held_elsewhere(proxy))
-        elif request.param == "drawn and returned":
+
+    def known() -> Any:
+        counted = proxy._pool and numbers(proxy._pool, "nuses ncreating ntimeouts nwaits navail nusing")
+        return make.call_count, proxy._has_obj(), counted
+
+    with held_elsewhere(proxy) if request.param == "held elsewhere" else contextlib.nullcontext():
+        if request.param == "drawn and returned":
             proxy._get_obj()
             proxy._ret_obj()
-        before = counters(make, proxy)
+        before = known()
         yield proxy
-        assert counters(make, proxy) == before
-
-
-def counters(make: mock.Mock, proxy: Any) -> Any:
-    """Tell what was made, taken and waited for."""
-    stats = {} if proxy._pool is None else proxy._pool.stats()
-    names = ("nuses", "ncreating", "ntimeouts", "nwaits", "navail", "nusing")
-    return make.call_count, proxy._has_obj(), [stats.get(name) for name in names]
-
-
-def test_answers(undrawn: Any) -> None:
-    """Text, truth, names, classes, copies and `__exit__` of a proxy without object draw none."""
-    assert repr(undrawn).startswith("<Proxy")
-    assert repr(undrawn) != "<Proxy unset>"
-    assert f"{[undrawn]}" == pprint.pformat([undrawn]) == f"[{undrawn!r}]"
-    assert bool(undrawn) is True
-    assert {"_set", "_get_obj", "_ret_obj"} <= set(dir(undrawn))
-    assert is_instance(undrawn, ppp.Proxy)
-    assert not is_instance(undrawn, (int, list, type, BaseException))
-    assert copy.copy(undrawn) is copy.deepcopy([undrawn])[0] is undrawn
-    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
-        pickle.dumps(undrawn)
-    undrawn._ret_obj()
-    undrawn.__exit__(None, None, None)
+        assert known() == before
 
 
 PROBED = """
@@ -119,13 +98,20 @@ _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
 """Names that tools look for on whatever they meet."""
 
 
-def test_probed_names(undrawn: Any) -> None:
-    """Special names that the object's class doesn't define, and names that tools look for, draw nothing."""
-    assert [name for name in PROBED if hasattr(undrawn, name)] == []
-
-
-def test_special_methods_by_name(undrawn: Any) -> None:
-    """Reading or binding a special method that the object's class has draws nothing: only calling it does."""
+def test_answers(undrawn: Any) -> None:
+    """Text, truth, names, classes, copies, bound special methods and `__exit__` draw no object."""
+    assert repr(undrawn).startswith("<Proxy")
+    assert repr(undrawn) != "<Proxy unset>"
+    assert f"{[undrawn]}" == pprint.pformat([undrawn]) == f"[{undrawn!r}]"
+    assert bool(undrawn) is True
+    assert {"_set", "_get_obj", "_ret_obj"} <= set(dir(undrawn))
+    assert is_instance(undrawn, ppp.Proxy)
+    assert not is_instance(undrawn, (int, list, type, BaseException))
+    assert copy.copy(undrawn) is copy.deepcopy([undrawn])[0] is undrawn
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        pickle.dumps(undrawn)
+    undrawn._ret_obj()
+    undrawn.__exit__(None, None, None)
     kind = type(undrawn)
     for name in ("__len__", "__call__", "__enter__", "__exit__", "__eq__"):
         assert callable(getattr(undrawn, name))
@@ -133,14 +119,9 @@ def test_special_methods_by_name(undrawn: Any) -> None:
     assert callable(undrawn)
 
 
-def test_exit_after_return(keep: Keep) -> None:
-    """A `with` block in which the object was given back ends without drawing another."""
-    proxy = keep(ppp.Proxy(fun=connect, max_size=1, min_size=0, max_use=1))
-    with proxy as connection:
-        assert connection.query() == "answer"
-        proxy._ret_obj()
-    assert not proxy._has_obj()
-    assert proxy._pool.stats()["ncreated"] == 1
+def test_probed_names(undrawn: Any) -> None:
+    """Special names that the object's class doesn't define, and names that tools look for, draw nothing."""
+    assert [name for name in PROBED if hasattr(undrawn, name)] == []
 
 
 @pytest.mark.parametrize("name", ["_fields", "_asdict", "x", "count"])
@@ -154,16 +135,18 @@ def test_names_that_objects_have_are_used(keep: Keep, name: str) -> None:
 
 
 def test_special_name_of_a_known_class_is_used(keep: Keep) -> None:
-    """Once an object was made, a special name which its class defines is found, in every thread."""
-    proxy = keep(ppp.Proxy(fun=connect, max_size=2))
-    proxy._get_obj()
+    """Once an object was made, its class's special names are found in every thread; `__exit__` draws none."""
+    proxy = keep(ppp.Proxy(fun=connect, max_size=2, min_size=0, max_use=1))
+    with proxy as connection:
+        assert connection.query() == "answer"
+        proxy._ret_obj()
+    assert (proxy._has_obj(), proxy._pool._ncreated) == (False, 1)
     assert in_thread(lambda: proxy.__html__()) == "<b>connection</b>"
     assert not in_thread(lambda: hasattr(proxy, "__nothing__"))
 
 
 def _module(proxy: Any) -> types.ModuleType:
     module = types.ModuleType("application")
-    module.__doc__ = "An application.\n\n>>> 1 + 1\n2\n"
     module.db = proxy  # type: ignore[attr-defined]
     return module
 
@@ -190,11 +173,6 @@ def _pydoc(proxy: Any) -> None:
     pydoc.html.page("db", pydoc.html.document(_module(proxy)))
 
 
-def _doctest(proxy: Any) -> None:
-    tests = doctest.DocTestFinder().find(_module(proxy), "application")
-    assert [test.name for test in tests if test.examples] == ["application"]
-
-
 def _mock(proxy: Any) -> None:
     module = _module(proxy)
     for options in ({}, {"spec": True}, {"autospec": True}, {"new": 5}):
@@ -209,34 +187,20 @@ def _mock(proxy: Any) -> None:
 
 
 def _pdb(proxy: Any) -> None:
-    def look(db: Any) -> int:
-        return 1
-
-    commands = [
-        "p db",
-        "pp db",
-        "whatis db",
-        "display db",
-        "!type(db)",
-        "args",
-        "next",
-        "where",
-        "continue",
-        "",
-    ]
+    commands = "p db|pp db|whatis db|display db|!type(db)|args|next|where|continue|".replace("|", "\n")
     out = io.StringIO()
-    debugger = pdb.Pdb(stdin=io.StringIO("\n".join(commands)), stdout=out, nosigint=True, readrc=False)
+    debugger = pdb.Pdb(stdin=io.StringIO(commands), stdout=out, nosigint=True, readrc=False)
     debugger.use_rawinput = False
     tracer = sys.gettrace()
     try:
-        debugger.runcall(look, proxy)
+        debugger.runcall(lambda db: 1, proxy)
     finally:
         sys.settrace(tracer)
     assert out.getvalue().count(repr(proxy)) >= 3
     assert "Error" not in out.getvalue()
 
 
-PROBES = [_inspect, _pydoc, _doctest, _mock, _pdb]
+PROBES = [_inspect, _pydoc, _mock, _pdb]
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -262,7 +226,6 @@ def test_tools_see_the_object_of_a_set_proxy() -> None:
     assert fake.query() is not None
     assert not hasattr(fake, "nothing")
     assert pprint.pformat([proxy]) == repr([proxy._get_obj()])
-    _doctest(proxy)
     _mock(proxy)
 
 
@@ -304,7 +267,6 @@ def test_pytest_collects_modules_with_proxies(tmp_path: Path) -> None:
     (tmp_path / "test_application.py").write_text(APPLICATION)
     program = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-q", "-p", "no:cacheprovider", "--timeout=20", "--doctest-modules"]
-    done = run_python(program, *options, f"--rootdir={tmp_path}", str(tmp_path), PYTEST_ADDOPTS="")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
-    assert "drawn!" not in done.stdout + done.stderr
+    said = run_well(program, *options, f"--rootdir={tmp_path}", str(tmp_path), PYTEST_ADDOPTS="")
+    assert "2 passed" in said
+    assert "drawn!" not in said

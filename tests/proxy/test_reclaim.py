@@ -7,52 +7,49 @@ import contextvars
 import gc
 import warnings
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Factory, Resource, Task, eventually, run_all, run_python
-from helpers_proxy import PATCHED, Conn, Keep, Scope, all_back, in_thread, keep_fixture  # noqa: F401
+from conftest import Factory, Keep, Resource
+from helpers import eventually, numbers, run_all, run_well, start
+from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, in_thread, use
 
 import ProxyPatternPool as ppp
 
-SCOPES = [Scope.THREAD, Scope.WERKZEUG]
+Make = Callable[..., Any]
 
 
-def reclaiming(keep: Keep, fun: Any = Conn, **parameters: Any) -> Any:
-    """Give a proxy of one object, which comes back by itself."""
-    return keep(ppp.Proxy(**{"fun": fun, "max_size": 1, "timeout": 2.0, "reclaim": True, **parameters}))
+@pytest.fixture
+def reclaiming(keep: Keep) -> Make:
+    """Give a maker of proxies of one object, which comes back by itself."""
+    return lambda **parameters: keep(
+        ppp.Proxy(**{"fun": Conn, "max_size": 1, "timeout": 20.0, "reclaim": True, **parameters})
+    )
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
 @pytest.mark.parametrize("scope", SCOPES)
-def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool) -> None:
+def test_object_of_an_ended_thread(reclaiming: Make, scope: Any, fails: bool) -> None:
     """The object of a thread comes back when that ends, by an error too, though its `Thread` is kept."""
-    proxy = reclaiming(keep, scope=scope)
+    proxy = reclaiming(scope=scope)
     tasks = []
 
     def work() -> Any:
         conn = proxy._get_obj()
-        if fails:
-            raise ValueError("no")
-        return conn
+        return 1 / 0 if fails else conn
 
     for _ in range(5):
-        tasks.append(Task(work))
-        tasks[-1].start()
+        tasks.append(start(work))
         tasks[-1].join(5)
         eventually(lambda: all_back(proxy))
-    assert (proxy._pool.stats()["ncreated"], proxy._pool.stats()["ntimeouts"]) == (1, 0)
+    assert numbers(proxy._pool, "ncreated ntimeouts") == [1, 0]
 
 
-def test_returned_once_only(keep: Keep, factory: Factory) -> None:
+def test_returned_once_only(reclaiming: Make, factory: Factory) -> None:
     """What a block of a thread gave back, before or after the thread's end, is not given back once more."""
-    proxy = reclaiming(keep, factory, retter=Resource.take_back)
-
-    def use() -> None:
-        with proxy._obj():
-            pass
-
-    in_thread(use)
+    proxy = reclaiming(fun=factory, retter=Resource.take_back)
+    in_thread(use, proxy)
     block = proxy._obj()
     in_thread(block.__enter__)
     block.__exit__(None, None, None)
@@ -70,9 +67,9 @@ def test_harmless_without_a_pool() -> None:
         assert in_thread(lambda proxy=proxy: proxy == [1])
 
 
-def test_many_short_threads(keep: Keep) -> None:
+def test_many_short_threads(reclaiming: Make) -> None:
     """Hundreds of threads that never give back share four objects: no timeout, and nothing piles up."""
-    proxy = reclaiming(keep, max_size=4, timeout=20.0)
+    proxy = reclaiming(max_size=4)
 
     def batch(count: int) -> int:
         for _ in range(count // 8):
@@ -83,15 +80,14 @@ def test_many_short_threads(keep: Keep) -> None:
     before = batch(80)
     assert batch(400) - before < 50
     eventually(lambda: all_back(proxy))
-    stats = proxy._pool.stats()
-    assert (stats["nuses"], stats["ntimeouts"]) == (480, 0)
-    assert stats["ncreated"] <= 4
+    assert numbers(proxy._pool, "nuses ntimeouts") == [480, 0]
+    assert proxy._pool._ncreated <= 4
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
-def test_objects_of_ended_tasks(keep: Keep, fails: bool) -> None:
+def test_objects_of_ended_tasks(reclaiming: Make, fails: bool) -> None:
     """The object of a task comes back when the task ends, also by an exception."""
-    proxy = reclaiming(keep, scope=Scope.WERKZEUG, max_size=4)
+    proxy = reclaiming(scope=Scope.WERKZEUG, max_size=4)
 
     async def job() -> None:
         proxy.write("x")
@@ -105,12 +101,12 @@ def test_objects_of_ended_tasks(keep: Keep, fails: bool) -> None:
 
     asyncio.run(main())
     eventually(lambda: gc.collect() >= 0 and all_back(proxy))
-    assert (proxy._pool.stats()["nuses"], proxy._pool.stats()["ntimeouts"]) == (80, 0)
+    assert numbers(proxy._pool, "nuses ntimeouts") == [80, 0]
 
 
-def test_context_that_goes(keep: Keep) -> None:
+def test_context_that_goes(reclaiming: Make) -> None:
     """The object comes back with the context in which it was drawn, and not before."""
-    proxy = reclaiming(keep, scope=Scope.WERKZEUG)
+    proxy = reclaiming(scope=Scope.WERKZEUG)
     context = contextvars.Context()
     context.run(proxy._get_obj)
     gc.collect()
@@ -178,5 +174,4 @@ for each in (scope, ppp.Proxy.Scope.THREAD):
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_objects_of_ended_greenlets(kind: str) -> None:
     """Objects come back when their greenlets end, however they were started, also by an exception."""
-    done = run_python(PATCHED + GREENLETS, kind, seconds=40.0)
-    assert done.returncode == 0, done.stderr
+    run_well(PATCHED + GREENLETS, kind)

@@ -8,8 +8,9 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import Factory, Messages, Resource, run_python
-from helpers_proxy import PATCHED, Conn, Keep, Scope, all_back, drawn, in_thread, is_instance, keep_fixture  # noqa: F401
+from conftest import Factory, Keep, Messages, Resource
+from helpers import run_well
+from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, drawn, in_thread, is_instance, use
 from werkzeug.local import release_local
 
 import ProxyPatternPool as ppp
@@ -21,24 +22,18 @@ LOCALS = {"WERKZEUG": "werkzeug", "GEVENT": "gevent", "EVENTLET": "eventlet"}
 def test_scope_imports_its_package_only(scope: str) -> None:
     """A scope imports the package that it needs, if any, and not the others'; it keeps `obj` in `_local`."""
     program = """
-    import sys, threading, warnings
+    import sys, warnings
     warnings.simplefilter("ignore")
     import ProxyPatternPool as ppp
-    packages = {"werkzeug", "gevent", "eventlet"}
-    ppp.Proxy(1), ppp.Proxy(fun=str), ppp.Proxy()
-    assert not packages & set(sys.modules)
-    assert threading.active_count() == 1
     proxy = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[sys.argv[1]], max_size=1)
     assert proxy == [0]
     assert proxy._local.obj == [0]
     proxy._ret_obj()
     assert getattr(proxy._local, "obj", None) is None
     proxy._pool.shutdown()
-    print(*sorted(packages & set(sys.modules)))
+    print(*{"werkzeug", "gevent", "eventlet"} & set(sys.modules))
     """
-    done = run_python(program, scope)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert set(done.stdout.split()) <= {LOCALS[scope]}
+    assert set(run_well(program, scope).split()) <= {LOCALS[scope]}
 
 
 def test_package_that_is_missing(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,46 +57,35 @@ def test_locals(keep: Keep, factory: Factory) -> None:
     assert in_thread(lambda: getattr(proxy._local, "obj", None)) is None
 
 
-@pytest.mark.parametrize("block", [False, True])
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG])
-def test_object_put_there_by_hand(keep: Keep, messages: Messages, scope: Any, block: bool) -> None:
-    """A foreign object that a program puts into `_local` is current until it is returned, which warns."""
-    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1))
-    proxy._local.obj = own = Conn(7)
-    assert (proxy.number, proxy._has_obj()) == (7, True)
-    assert in_thread(lambda: proxy.number) == 0
-    assert messages() == []
-    if block:
-        with proxy._obj() as mine:
-            assert mine is own
-    if proxy._has_obj():
-        proxy._ret_obj()
-        assert [text for text in messages() if "unexpected object returned" in text]
-    assert not proxy._has_obj()
-
-
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.WERKZEUG])
-def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages) -> None:
-    """An object of the pool put into `_local` goes back; one that is removed from there is not current."""
+@pytest.mark.parametrize("end", [ppp.Proxy._ret_obj, use])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: Any) -> None:
+    """An object put into `_local` is current until it is given back; one removed is not current."""
     proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=3, timeout=0))
-    proxy._local.obj = proxy._pool.get()
+    proxy._local.obj = mine = proxy._pool.get()
+    assert (proxy._has_obj(), proxy._get_obj()) == (True, mine)
     proxy._ret_obj()
     assert not proxy._has_obj()
     assert all_back(proxy)
-    proxy._get_obj()
-    del proxy._local.obj
-    assert not proxy._has_obj()
-    assert proxy._get_obj() in proxy._pool._using
-    if scope is Scope.WERKZEUG:
-        release_local(proxy._local)
-        assert not proxy._has_obj()
+    for forget in (lambda local: delattr(local, "obj"), release_local):
         proxy._get_obj()
-    proxy._ret_obj()
-    assert not proxy._has_obj()
+        if forget is not release_local or scope is Scope.WERKZEUG:
+            forget(proxy._local)
+            assert not proxy._has_obj()
+            assert proxy._get_obj() in proxy._pool._using
+        proxy._ret_obj()
+        assert not proxy._has_obj()
+    proxy._local.obj = Conn(7)  # a foreign one
+    assert (proxy.number, in_thread(lambda: proxy.number) < 7) == (7, True)
     assert messages() == []
+    end(proxy)
+    if proxy._has_obj():  # a block may leave it
+        proxy._ret_obj()
+    assert not proxy._has_obj()
+    assert [text for text in messages() if "unexpected object returned" in text]
     for alone in drawn(Conn()):
         alone._local.obj = own = Conn(7)
-        alone._ret_obj()
+        end(alone)
         assert alone._get_obj() is own
 
 
@@ -220,5 +204,4 @@ for part in (share_a_pool, make_their_own_and_keep_them, wait_in_a_thread, share
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_greenlets(kind: str, early: str) -> None:
     """Greenlets of a patched program have objects of their own, keep them, and wait for one another."""
-    done = run_python(early + PATCHED + GREENLETS, kind, seconds=30.0)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_well(early + PATCHED + GREENLETS, kind)

@@ -1,29 +1,24 @@
-"""How a proxy is built and set, by its constructor and by `set`, and the pool that `_set_fun` makes."""
+"""How a proxy is built and set, by its constructor and by `set`, the pool that this makes, and set anew."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
+import threading
+import weakref
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Factory, Resource
-from helpers_proxy import Conn, Keep, Scope, drawn, in_thread, keep_fixture  # noqa: F401
+from conftest import Factory, Keep, Messages, Resource, Spawn
+from helpers import Stop, numbers, wait_for
+from helpers_proxy import Conn, Scope, all_back, drawn, in_thread
 
 import ProxyPatternPool as ppp
 
-
-def test_all_parameters_by_position(keep: Keep, factory: Factory) -> None:
-    """Object, function, name of `set`, scope, logging level and size can be given by position."""
-    proxy = keep(ppp.Proxy[Resource](None, factory, "put", Scope.THREAD, logging.ERROR, 3, timeout=0.5))
-    assert proxy._get_obj() is factory.made[0]
-    assert (proxy._fun, proxy._scope) == (factory, Scope.THREAD)
-    assert (proxy._pool_max_size, proxy._pool_kwargs) == (3, {"timeout": 0.5})
-    assert ppp.log.level == logging.ERROR
-    proxy = keep(ppp.Proxy(fun=factory))
-    assert (proxy._pool_max_size, proxy._pool_kwargs, proxy._scope) == (0, {}, Scope.THREAD)
-    assert ppp.log.level == logging.ERROR
+FREE_SCOPES = [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG]
 
 
 @pytest.mark.parametrize("parameter", ["scope", "fun"])
@@ -36,7 +31,7 @@ def test_odd_parameters(parameter: str) -> None:
 
 @pytest.mark.parametrize("name", ["_set", "set"])
 def test_both_or_neither(name: str) -> None:
-    """An object and a function together are refused, and so is neither, with the original's texts."""
+    """An object and a function together are refused, and so is neither, unless it is said not to matter."""
     proxy: Any = ppp.Proxy()
     with pytest.raises(ppp.ProxyException, match="Proxy must set either obj or fun"):
         getattr(proxy, name)()
@@ -44,17 +39,11 @@ def test_both_or_neither(name: str) -> None:
     for attempt in attempts:
         with pytest.raises(ppp.ProxyException, match="Proxy cannot set both obj and fun"):
             attempt(0, str)
+    assert getattr(proxy, name)(mandatory=False) is getattr(proxy, name)(None, None, False) is proxy
     assert not proxy._has_obj()
-
-
-def test_not_mandatory() -> None:
-    """`_set(mandatory=False)` with neither does nothing, to a proxy that is set, too."""
-    unset: Any = ppp.Proxy()
-    assert unset._set(mandatory=False) is unset._set(None, None, False) is unset
-    assert not unset._has_obj()
-    for proxy in drawn([1]):
-        assert proxy._set(mandatory=False) == [1]
-        assert proxy._has_obj()
+    for given in drawn([1]):
+        assert getattr(given, name)(mandatory=False) == [1]
+        assert given._has_obj()
 
 
 @pytest.mark.parametrize("name", ["set", "_set", "set_obj", "_set_obj"])
@@ -70,11 +59,23 @@ def test_object_later(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["set_fun", "_set_fun", "set", "_set"])
 def test_function_later(name: str, keep: Keep, factory: Factory) -> None:
-    """A proxy without anything takes its function later, by any of four names, which give the proxy back."""
-    proxy = keep(ppp.Proxy(max_size=2))
+    """It takes its function later, by any of four names; that makes the pool, with its `min_size` objects."""
+    hooks: dict[str, Any] = {"getter": Resource.lend, "closer": Resource.close}
+    proxy = keep(ppp.Proxy(max_size=4, min_size=3, max_use=1, log_level=logging.ERROR, **hooks))
+    assert (proxy._pool, proxy._pool_max_size, ppp.log.level) == (None, 4, logging.ERROR)
+    assert proxy._pool_kwargs == {"min_size": 3, "max_use": 1, **hooks}
     arguments = (factory,) if name.endswith("fun") else (None, factory)
-    assert getattr(proxy, name)(*arguments) is proxy
-    assert (proxy.number, proxy._scope, proxy._fun) == (0, Scope.THREAD, factory)
+    with mock.patch.object(ppp, "Pool", wraps=ppp.Pool) as made:  # it is looked up in the module
+        assert getattr(proxy, name)(*arguments) is proxy
+    made.assert_called_once_with(factory, max_size=4, min_size=3, max_use=1, **hooks)
+    pool = proxy._pool
+    assert isinstance(pool, ppp.Pool)
+    assert (len(factory.made), len(pool._avail), pool._fun, proxy._fun) == (3, 3, factory, factory)
+    assert (proxy._scope, proxy._nobjs, proxy._has_obj()) == (Scope.THREAD, 0, False)
+    with proxy._obj() as resource:
+        assert (resource.gets, proxy.number) == (1, resource.number)
+    assert resource.closings == 1
+    assert proxy._pool is pool
 
 
 class Vague:
@@ -84,9 +85,10 @@ class Vague:
         raise ValueError("neither")
 
 
-@pytest.mark.parametrize(
-    "value", [0, "", False, [], {}, 0.0, (), Vague()], ids=lambda value: type(value).__name__
-)
+FALSY = [0, "", False, [], {}, 0.0, (), Vague()]
+
+
+@pytest.mark.parametrize("value", FALSY, ids=lambda value: type(value).__name__)
 def test_falsy_objects(keep: Keep, value: Any) -> None:
     """Any object but `None` can be set, made, lent and returned, whatever its truth, also if it has none."""
     unset: Any = ppp.Proxy()
@@ -121,57 +123,23 @@ def test_set_name(keep: Keep, name: str | None) -> None:
         assert proxy == [1]
 
 
-@pytest.mark.parametrize("scope", [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG])
+@pytest.mark.parametrize("scope", FREE_SCOPES)
 def test_scope_of_each_setting(keep: Keep, scope: Any) -> None:
-    """A proxy is SHARED with an object, and has its own scope, THREAD for AUTO, with each function."""
-    proxy = keep(ppp.Proxy(scope=scope, min_size=0))
-    assert proxy._scope is scope
-    for _ in range(2):
-        assert proxy.set_obj([1])._scope is Scope.SHARED
-        assert in_thread(lambda: proxy[0]) == 1
-        assert proxy.set_fun(list)._scope is (Scope.THREAD if scope is Scope.AUTO else scope)
-
-
-@pytest.mark.parametrize("name", ["_set", "set-it"])
-def test_odd_set_names(name: str) -> None:
-    """A name that is the proxy's own, or no identifier, is no error."""
-    proxy: Any = ppp.Proxy([1], set_name=name)
-    assert getattr(proxy, name)([2]) is proxy
-    assert proxy == [2]
-
-
-@pytest.mark.parametrize("scope", [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG])
-def test_none_makes_it_unset(keep: Keep, scope: Any) -> None:
-    """`_set_obj(None)` makes the proxy unset, without objects, with the scope that was given."""
+    """A proxy is SHARED with an object, has its own scope with each function, and `None` makes it unset."""
     proxy = keep(ppp.Proxy(scope=scope, max_size=1))
-    for setting in ({"obj": [1]}, {"fun": lambda _: [1]}):
-        assert proxy._set(**setting) == [1]
-        assert proxy._set_obj(None) is proxy
+    for setting in ({"obj": [1]}, {"fun": lambda _: [1]}, {"obj": [1]}):
         assert (repr(proxy), proxy._has_obj()) == ("<Proxy unset>", False)
         assert (proxy._nobjs, proxy._scope, proxy._pool, proxy._fun) == (0, scope, None, None)
-
-
-def test_function_makes_the_pool(keep: Keep, factory: Factory) -> None:
-    """`_set_fun` makes the pool with its `min_size` objects; from then on `_pool` is that pool."""
-    hooks: dict[str, Any] = {"getter": Resource.lend, "closer": Resource.close}
-    proxy = keep(ppp.Proxy(max_size=4, min_size=3, max_use=1, **hooks))
-    assert proxy._pool is None
-    proxy.set_fun(factory)
-    pool = proxy._pool
-    assert isinstance(pool, ppp.Pool)
-    assert (len(factory.made), pool.stats()["navail"], pool._fun) == (3, 3, factory)
-    assert (proxy._nobjs, proxy._has_obj()) == (0, False)
-    with proxy._obj() as resource:
-        assert resource.gets == 1
-    assert resource.closings == 1
-    assert proxy._pool is pool
+        for _ in range(2):
+            assert proxy.set_obj([2])._scope is Scope.SHARED
+            assert in_thread(lambda: proxy[0]) == 2
+            assert proxy.set_fun(list)._scope is (Scope.THREAD if scope is Scope.AUTO else scope)
+        assert proxy._set(**setting) == [1]
+        assert proxy._set_obj(None) is proxy
 
 
 def test_parameters_are_kept_and_checked_by_the_pool() -> None:
     """A proxy may carry what no pool knows; when a pool is made, that is Python's error, or the pool's."""
-    for proxy in (ppp.Proxy("hello", close="close"), ppp.Proxy(fun=str, max_size=None, close="close")):
-        assert proxy.islower() in (True, False)
-        assert proxy._pool_kwargs == {"close": "close"}
     with pytest.raises(TypeError, match="nonsense"):
         ppp.Proxy(fun=Conn, nonsense=1)
     for name, value in (("nonsense", 1), ("timeout", -1.0), ("closer", 5)):
@@ -181,15 +149,6 @@ def test_parameters_are_kept_and_checked_by_the_pool() -> None:
             wrong.set_fun(list)
 
 
-def test_pool_is_looked_up_in_the_module(keep: Keep, factory: Factory) -> None:
-    """The pool is made by `Pool` of the module at that moment, with the function and the parameters."""
-    proxy = keep(ppp.Proxy(max_size=2, timeout=0.5))
-    with mock.patch.object(ppp, "Pool", wraps=ppp.Pool) as made:
-        proxy.set_fun(factory)
-    made.assert_called_once_with(factory, max_size=2, timeout=0.5)
-    assert proxy._pool.stats()["max_size"] == 2
-
-
 def test_set_pool_before_and_after(keep: Keep, factory: Factory) -> None:
     """`_set_pool` changes the pool's parameters until the pool exists, and is refused afterwards."""
     proxy = keep(ppp.Proxy(max_size=5, timeout=3.0, name="books"))
@@ -197,8 +156,7 @@ def test_set_pool_before_and_after(keep: Keep, factory: Factory) -> None:
     proxy._set_pool(timeout=0.5, max_use=7)
     assert (proxy._pool_max_size, proxy._pool_kwargs["timeout"]) == (1, 0.5)
     proxy.set_fun(factory)
-    shown = [proxy._pool.stats()[key] for key in ("max_size", "timeout", "max_use", "name")]
-    assert shown == [1, 0.5, 7, "books"]
+    assert numbers(proxy._pool, "max_size timeout max_use name") == [1, 0.5, 7, "books"]
     with pytest.raises(ppp.ProxyException, match="cannot override pool parameters once initialized"):
         proxy._set_pool(max_size=2)
     assert (proxy._pool.stats()["max_size"], proxy._pool_max_size) == (1, 1)
@@ -212,7 +170,7 @@ def test_plain_attributes_can_be_assigned(keep: Keep, factory: Factory) -> None:
     proxy = keep(ppp.Proxy())
     proxy._pool_max_size, proxy._pool_kwargs = 2, {"timeout": 0.25, "min_size": 2}
     proxy.set_fun(factory)
-    assert [proxy._pool.stats()[key] for key in ("max_size", "timeout", "nobjs")] == [2, 0.25, 2]
+    assert numbers(proxy._pool, "max_size timeout nobjs") == [2, 0.25, 2]
     proxy._pool.shutdown()
     proxy._pool = pool = ppp.Pool(factory, max_size=1)
     with proxy._obj() as resource:
@@ -222,3 +180,114 @@ def test_plain_attributes_can_be_assigned(keep: Keep, factory: Factory) -> None:
     for name, value in values.items():
         setattr(proxy, name, value)
         assert getattr(proxy, name) is value
+
+
+# set anew
+
+
+def test_object_set_anew() -> None:
+    """An object set anew takes the old one's place for everybody, and nothing keeps the old one."""
+    proxy: Any = ppp.Proxy(Conn(1))
+    reference = weakref.ref(proxy._get_obj())
+    proxy.set(SimpleNamespace(x=2))
+    assert proxy.x == in_thread(lambda: proxy.x) == 2
+    proxy.set([1])
+    assert proxy == [1]
+    assert not hasattr(proxy, "x")
+    gc.collect()
+    assert reference() is None
+
+
+@pytest.mark.parametrize("new", ["object", "function", "nothing"])
+def test_idle_objects_are_closed(keep: Keep, factory: Factory, messages: Messages, new: str) -> None:
+    """What is idle in the old pool is closed as the proxy is set anew, what is lent when it is returned."""
+    proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close))
+    old, mine = proxy._pool, proxy._get_obj()
+    if new == "object":
+        assert proxy.set([1]) == [1]
+        assert proxy._pool is None
+    elif new == "function":
+        proxy.set_fun(other := Factory())
+        assert proxy._get_obj() in other.made
+        assert proxy._pool is not old
+    else:
+        assert repr(proxy._set_obj(None)) == "<Proxy unset>"
+    assert sorted(factory.closings) == [0, 1]
+    assert (mine.alive, list(old._using), list(old._avail), messages()) == (True, [mine], [], [])
+    old.ret(mine)
+    assert (mine.closings, old._nobjs) == (1, 0)
+
+
+def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory) -> None:
+    """What a block holds as the proxy is set anew is closed when the block ends, and the new object stays."""
+    proxy = keep(ppp.Proxy(fun=factory, max_size=2, closer=Resource.close))
+    with proxy._obj() as mine:
+        proxy.set_fun(Factory())
+        new = proxy._get_obj()
+        assert mine.alive
+    assert mine.closings == 1
+    assert proxy._get_obj() is new
+    with proxy._obj(), proxy._obj():
+        proxy.set([1])
+        assert new.alive
+    assert not new.alive
+    assert proxy == [1]
+
+
+def test_lent_objects_are_else_left_to_the_collector(keep: Keep) -> None:
+    """What nobody returns is left to the garbage collector, and not closed."""
+    closed: list[Any] = []
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, closer=closed.append))
+    reference = weakref.ref(proxy._get_obj())
+    proxy.set([1])
+    gc.collect()
+    assert (reference(), closed) == (None, [])
+
+
+def test_threads_with_an_object_draw_anew(keep: Keep, factory: Factory, spawn: Spawn) -> None:
+    """A thread that drew an object of the old function, or is drawing it, gets a new one afterwards."""
+    other = Factory()
+    proxy = keep(ppp.Proxy(fun=factory, max_size=2, closer=Resource.close))
+    drawn, go = threading.Event(), threading.Event()
+
+    def work() -> tuple[Any, Any]:
+        before = proxy._get_obj()
+        drawn.set()
+        wait_for(go)
+        assert not proxy._has_obj()
+        after = proxy._get_obj()
+        proxy._ret_obj()
+        return before, after
+
+    task = spawn(work)
+    wait_for(drawn)
+    proxy.set_fun(other)
+    go.set()
+    assert task.result() == (factory.made[0], other.made[0])
+    assert all_back(proxy)
+    assert factory.made[0].alive
+
+
+@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
+def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
+    """A draw that is overtaken by a setting gives an open object, or the error of the pool; none is lost."""
+    stop = Stop()
+
+    def work() -> None:
+        with contextlib.suppress(ppp.PoolException), proxy._obj() as obj:
+            assert not obj.closed
+
+    proxy = keep(ppp.Proxy(fun=stop.maker(Conn), scope=scope, max_size=1, min_size=0, closer=Conn.close))
+    old = proxy._pool
+    task = spawn(work)
+    wait_for(stop.reached)
+    setting = spawn(proxy.set_fun, lambda number: Conn(10 + number))
+    setting.join(0.05)
+    stop.go.set()
+    for thread in (setting, task):
+        thread.result()
+    with proxy._obj() as new:
+        assert new.number == 10
+    if old is not None:
+        assert all_back(proxy)
+        assert len(old._avail) == 0

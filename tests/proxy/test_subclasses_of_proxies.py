@@ -10,35 +10,64 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from helpers_proxy import Conn, Keep, Scope, all_back, in_thread, keep_fixture  # noqa: F401
+from conftest import Keep
+from helpers_proxy import Conn, all_back, use
 
 import ProxyPatternPool as ppp
 
 
-class Reference(ppp.Proxy[Any]):
-    """A subclass in the manner of programs: its own constructor, attributes, methods and properties."""
+class Mixin:
+    """Brings an attribute and a method of its own."""
 
     calls = 0
 
+    def hello(self) -> str:
+        self.calls += 1
+        return f"hello {self.calls}"
+
+
+class Late:
+    """Is mixed in behind the proxy."""
+
+    late = "mixed in"
+
+
+class Reference(Mixin, ppp.Proxy[Any]):
+    """In the manner of programs: declares names in its body and its constructor, and assigns in a method."""
+
+    label = "none"
+    annotated: int
+
     def __init__(self, label: str, **parameters: Any) -> None:
         self.label = label
+        self.number = "before"
         super().__init__(set_name="configure", **parameters)
+        self.size = "after"
+        self._assign()
+
+    def _assign(self) -> None:
+        self.name = "within"
 
     def describe(self) -> str:
-        """Use the subclass's attribute and the object's."""
-        self.calls += 1
         return f"{self.label}: {self.x}"
 
     @classmethod
     def named(cls, label: str) -> Reference:
-        """Build one."""
         return cls(label)
+
+    @property
+    def shout(self) -> str:
+        return self.label.upper()
+
+    @shout.setter
+    def shout(self, value: str) -> None:
+        self.label = value.lower()
 
     def __html__(self) -> str:
         return f"<b>{self.label}</b>"
 
 
-class Deeper(Reference):
+class Deeper(Reference, Late):
     """A subclass of the subclass, with special methods of its own."""
 
     def __len__(self) -> int:
@@ -48,39 +77,41 @@ class Deeper(Reference):
         return f"deeper {self.label}"
 
     def describe(self) -> str:
-        """Extend the inherited method."""
         return super().describe() + "!"
 
 
-def test_methods() -> None:
-    """Methods of a subclass, inherited and special ones too, are its own, everything else the object's."""
-    thing = SimpleNamespace(x=1, other=2)
-    proxy: Any = Deeper("books", obj=thing)
-    assert (proxy.describe(), proxy.calls, len(proxy), str(proxy)) == ("books: 1!", 1, 42, "deeper books")
-    assert (proxy.other, vars(thing)) == (2, {"x": 1, "other": 2})
-    assert isinstance(Deeper.named("empty"), Deeper)
-    for kind in (proxy, Reference("books"), Reference("books", fun=list, max_size=None)):
-        assert kind.__html__() == "<b>books</b>"
-    assert not hasattr(ppp.Proxy(thing), "__html__")
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_mixins(first: bool) -> None:
-    """What a subclass inherits from elsewhere is the proxy's own, too."""
-
-    class Mix:
-        label = "none"
-
-        def hello(self) -> str:
-            return f"hello from {self.label}"
-
-    bases = (Mix, ppp.Proxy) if first else (ppp.Proxy, Mix)
-    kind: Any = type("Mixed", bases, {})
-    thing = SimpleNamespace(label="the thing's", size=3)
-    proxy = kind(thing)
-    proxy.label = "mine"
-    assert (proxy.hello(), proxy.size, thing.label) == ("hello from mine", 3, "the thing's")
-    assert kind().hello() == "hello from none"
+@pytest.mark.parametrize("kind", [Reference, Deeper])
+def test_names_of_a_subclass_are_its_own(keep: Keep, kind: Any) -> None:
+    """What a subclass declares, annotates, inherits or assigns in its `__init__` is its own alone."""
+    names = "label number size name annotated calls".split()
+    mine = [*names, "hello", "late", "shout"]
+    thing = SimpleNamespace(x=1, other=2, **dict.fromkeys(mine, "object's"))
+    before = dict(vars(thing))
+    proxy = kind("books", obj=thing)
+    proxy.annotated = 5
+    assert (proxy.describe()[:8], proxy.hello(), proxy.other) == ("books: 1", "hello 1", 2)
+    assert [getattr(proxy, name) for name in names] == ["books", "before", "after", "within", 5, 1]
+    for name in names:
+        setattr(proxy, name, "changed")
+    proxy.shout = "SHELF"
+    assert (proxy.label, proxy.shout, vars(thing)) == ("shelf", "SHELF", before)
+    if kind is Deeper:
+        assert (proxy.describe(), proxy.late, len(proxy), str(proxy)) == (
+            "shelf: 1!",
+            "mixed in",
+            42,
+            "deeper shelf",
+        )
+    del proxy.label
+    assert proxy.label == "none"
+    plain: Any = ppp.Proxy(thing)
+    assert [getattr(plain, name) for name in mine] == ["object's"] * len(mine)
+    assert not hasattr(plain, "__html__")
+    pooled = keep(kind("books", fun=Conn, max_size=1))
+    assert (pooled.number, pooled.size, pooled._has_obj()) == ("before", "after", False)
+    assert isinstance(kind.named("books"), kind)
+    for each in (pooled, kind("books"), kind("books", fun=list, max_size=None)):
+        assert each.__html__() == "<b>books</b>"
 
 
 def test_constructors_of_several_bases() -> None:
@@ -175,15 +206,8 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             self.asked = True
             return self.chosen or super()._get_obj(timeout)
 
-    accesses: list[Callable[[Any], Any]] = [
-        lambda p: p.count,
-        len,
-        lambda p: p[0],
-        lambda p: p == "",
-        lambda p: "t" in p,
-        lambda p: p * 2,
-        str,
-    ]
+    accesses: list[Callable[[Any], Any]] = [lambda p: p.count, lambda p: p[0], lambda p: p == "", len, str]
+    accesses += [lambda p: "t" in p, lambda p: p * 2]
     for proxy in (Choosing([1]), Choosing(fun=str, max_size=None), keep(Choosing(fun=str, max_size=1))):
         proxy._get_obj()
         proxy.chosen = "text"
@@ -193,24 +217,14 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             assert proxy.asked
 
 
-def test_getattr_is_asked_for_the_object_s_attributes() -> None:
-    """An overridden `__getattr__` is asked for each attribute that is not the proxy's own."""
+def test_getattr_and_ret_obj_are_extended(keep: Keep) -> None:
+    """A subclass may extend `__getattr__`, for what is not its own, and write to the proxy in `_ret_obj`."""
     seen: list[str] = []
 
     class Looking(ppp.Proxy[Any]):
         def __getattr__(self, item: str) -> Any:
             seen.append(item)
             return super().__getattr__(item)
-
-    proxy: Any = Looking([1])
-    assert proxy.count(1) == 1
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = proxy.nothing
-    assert seen == ["count", "nothing"]
-
-
-def test_ret_obj_and_setters_are_extended(keep: Keep) -> None:
-    """A subclass may extend `_ret_obj`, writing to the proxy inside it, and have its own `set_fun`."""
 
     class Counting(ppp.Proxy[Any]):
         returned = 0
@@ -219,15 +233,15 @@ def test_ret_obj_and_setters_are_extended(keep: Keep) -> None:
             self.returned += 1
             super()._ret_obj()
 
-        def set_fun(self, fun: Any) -> Any:
-            return self._set_fun(lambda number: ("loud", fun(number)))
-
-    proxy = keep(Counting(max_size=1))
-    proxy.set_fun(str)
-    assert proxy == ("loud", "0")
+    looking: Any = Looking([1])
+    assert looking.count(1) == 1
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = looking.nothing
+    assert seen == ["count", "nothing"]
+    proxy = keep(Counting(fun=str, max_size=1))
+    assert proxy == "0"
     proxy._ret_obj()
-    with proxy._obj():
-        pass
+    use(proxy)
     assert proxy.returned == 2
     assert all_back(proxy)
 

@@ -1,0 +1,256 @@
+"""What tests of all kinds use: threads that must end, waits that do, and questions to a pool."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import ProxyPatternPool as ppp
+
+if TYPE_CHECKING:
+    from conftest import Factory
+
+SECONDS = 5.0
+"""How long a test waits for another thread before it fails."""
+
+HOUR = 3600.0
+"""A delay after which the housekeeper's own first round comes too late for any test."""
+
+BUSY = 0.001
+"""A delay with which the housekeeper makes one round after another."""
+
+# time and threads
+
+
+def eventually(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Poll until the condition is true, and give its value; fail after that many seconds."""
+    limit = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < limit, f"still not so after {seconds} s: {condition!r}"
+        time.sleep(0.001)
+    return value
+
+
+def wait_for(event: threading.Event, seconds: float = SECONDS) -> None:
+    """Wait for an event, and fail if it doesn't come."""
+    assert event.wait(seconds), f"nothing came in {seconds} s"
+
+
+class Task(threading.Thread):
+    """A daemon thread whose result or exception can be had, within a bounded time."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(daemon=True)
+        self._call: Callable[[], Any] | None = lambda: function(*args, **kwargs)
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        assert self._call is not None
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._call = None
+
+    def result(self, seconds: float = SECONDS) -> Any:
+        """Wait for the end; give the result, or raise what the function raised."""
+        self.join(seconds)
+        assert not self.is_alive(), f"thread still running after {seconds} s"
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        return self._result
+
+
+def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:
+    task = Task(function, *args, **kwargs)
+    task.start()
+    return task
+
+
+def run_all(*functions: Callable[[], Any], seconds: float = 10.0) -> list[Any]:
+    """Run functions at once, each in its thread; give their results, or raise the first exception."""
+    tasks = [start(function) for function in functions]
+    limit = time.monotonic() + seconds
+    for task in tasks:
+        task.join(max(0.0, limit - time.monotonic()))
+    return [task.result(0.0) for task in tasks]
+
+
+class Stop:
+    """A point in a hook where the first thread that comes is held until told to go."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.go = threading.Event()
+        self._first = itertools.count()
+
+    def __call__(self, *_: object) -> bool:
+        """Hold the first caller here, let the others pass, and be satisfied, as a hook."""
+        if next(self._first) == 0:
+            self.reached.set()
+            wait_for(self.go)
+        return True
+
+    def maker(self, fun: Callable[[int], Any]) -> Callable[[int], Any]:
+        """Give a `fun` that stops here."""
+        return lambda number: self() and fun(number)
+
+
+class Gate(Stop):
+    """A `Stop` that holds nobody before it is told whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = itertools.count(1)
+
+    @contextmanager
+    def holds(self, function: Callable[..., Any], *args: Any) -> Iterator[Task]:
+        """Call a function in a thread, which is held here for the time of the block."""
+        self._first = itertools.count()
+        task = start(function, *args)
+        try:
+            wait_for(self.reached)
+            yield task
+        finally:
+            self.go.set()
+        task.join(SECONDS)
+        assert not task.is_alive(), f"thread still running after {SECONDS} s"
+
+
+def run_python(
+    source: str, *args: str, seconds: float = 20.0, options: tuple[str, ...] = (), **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own, which can import the library, and give its status and texts."""
+    folder = Path(ppp.__file__).parent
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, *options, "-c", textwrap.dedent(source), *args],
+        cwd=folder,  # which comes before PYTHONPATH
+        env={**os.environ, "PYTHONPATH": path, **environ},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def run_well(source: str, *args: str, **more: Any) -> str:
+    """Run a program of its own, which must end well, and give what it printed."""
+    done = run_python(source, *args, **{"seconds": 40.0, **more})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# things
+
+
+class Thing:
+    """A thing that can be referred to weakly, and knows its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def no_luck(*_: object) -> Any:
+    """Fail, as a `fun` or a hook."""
+    raise ValueError("no luck")
+
+
+class Silent:
+    """A thing without a text."""
+
+    __str__ = __repr__ = no_luck
+
+
+# pools
+
+
+def keep_house(pool: ppp.Pool[Any]) -> None:
+    """Do what the housekeeper does in a round, in its order."""
+    pool._hkRound()
+    if pool._health is not None:
+        pool._health_check()
+    pool._empty()
+    pool._fill()
+
+
+def rounds(pool: ppp.Pool[Any]) -> None:
+    """Let the housekeeper's thread do at least one whole round."""
+    known = pool._hk_rounds
+    eventually(lambda: pool._hk_rounds >= known + 2)
+
+
+def numbers(pool: ppp.Pool[Any], keys: str) -> list[Any]:
+    """Give what `stats()` says under these keys, written as a text."""
+    stats = pool.stats()
+    return [stats[key] for key in keys.split()]
+
+
+def permits(pool: ppp.Pool[Any]) -> tuple[int, int]:
+    """Give the free permits and all permits."""
+    sem = pool.stats()["sem"]
+    return sem["value"], sem["init"]
+
+
+def waiting(pool: ppp.Pool[Any], count: int) -> None:
+    """Wait until that many threads wait for the pool."""
+    eventually(lambda: pool.stats()["nwaiting"] == count)
+
+
+def none_left(pool: ppp.Pool[Any], timeout: float | None = 0) -> None:
+    """Check that the pool has no object to lend within that time."""
+    with pytest.raises(ppp.TimeOut):
+        pool.get(timeout=timeout)
+
+
+def idle_objects(pool: ppp.Pool[Any], count: int) -> list[Any]:
+    """Make the pool have that many idle objects, and give them, the next to be lent first."""
+    lent = [pool.get(timeout=0) for _ in range(count)]
+    for each in reversed(lent):
+        pool.ret(each)
+    return lent
+
+
+def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
+    """List what is not as it has to be at rest, when nothing is lent."""
+    stats = pool.stats()
+    sem = stats["sem"] or {"init": 0, "value": 0}
+    differences = {
+        "permits": sem["init"] - sem["value"],
+        "lent": stats["nusing"],
+        "to delete": stats["ntodel"],
+        "waiting": stats["nwaiting"],
+        "nowhere": stats["nobjs"] - stats["navail"],
+        "counted": stats["ncreated"] - stats["nobjs"] - stats["ndestroys"],
+        "open": len(factory.alive) - stats["nobjs"],
+    }
+    return {key: value for key, value in differences.items() if value}
+
+
+def at_rest(pool: ppp.Pool[Any], factory: Factory) -> None:
+    """Check that nothing is lent, missing or left over, once a housekeeper has made what is missing."""
+    with suppress(AssertionError):
+        eventually(lambda: not imbalances(pool, factory), 2.0)
+        return  # not to be asked again: it may have begun meanwhile
+    assert not (found := imbalances(pool, factory)), found
+
+
+def housekeepers(before: set[threading.Thread]) -> list[threading.Thread]:
+    """List the threads that have started since then and live."""
+    return [thread for thread in threading.enumerate() if thread not in before]

@@ -1,0 +1,143 @@
+"""An unset proxy says so, and what a draw raises is the user's error, with nothing of ours before it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+from conftest import Keep
+from helpers_proxy import USES, Scope, held_elsewhere, is_instance
+
+import ProxyPatternPool as ppp
+
+KINDS = ["pool", "THREAD", "SHARED", "WERKZEUG"]
+ALL_USES: dict[str, Callable[[Any], Any]] = {
+    **USES,
+    "hasattr": lambda p: hasattr(p, "x"),
+    "equality": lambda p: p == 1,
+    "text": str,
+}
+
+
+def raised_by(use: Callable[[Any], Any], proxy: Any, kind: type[BaseException]) -> BaseException:
+    """Give what a use raises, which has neither cause nor context."""
+    with pytest.raises(kind) as raised:
+        use(proxy)
+    assert (raised.value.__context__, raised.value.__cause__) == (None, None)
+    return raised.value
+
+
+def proxies() -> list[Any]:
+    """Give proxies that are unset: from the beginning, and again."""
+    return [ppp.Proxy(), ppp.Proxy(set_name="put", max_size=2), ppp.Proxy[Any]([1])._set_obj(None)]
+
+
+def test_answers() -> None:
+    """Text, formatting, truth, equality, names, classes and copies: an unset proxy answers for itself."""
+    other: Any = ppp.Proxy()
+    for proxy in proxies():
+        texts = {repr(proxy), str(proxy), f"{proxy}", f"{proxy!r}", format(proxy), f"{proxy!s}", "%s" % proxy}  # noqa: UP031
+        assert texts == {"<Proxy unset>"}
+        assert bool(proxy) is False
+        assert [proxy == thing for thing in (proxy, other, None, 1)] == [True, False, False, False]
+        assert [proxy != thing for thing in (proxy, other, None)] == [False, True, True]
+        assert {"_set", "_get_obj"} <= set(dir(proxy))
+        assert not is_instance(proxy, (int, list, type))
+        assert issubclass(proxy.__class__, ppp.Proxy)
+        assert copy.copy(proxy) is copy.deepcopy([proxy])[0] is proxy
+        assert repr(pickle.loads(pickle.dumps(proxy))) == "<Proxy unset>"
+        assert proxy._has_obj() is False
+        proxy._ret_obj()
+        proxy._invalidate_obj()
+        for name in "x _x __x__ __wrapped__ __version__ __html__ _repr_html_ mro __name__".split():
+            assert getattr(proxy, name, "default") == "default"
+            with pytest.raises(AttributeError):
+                delattr(proxy, name)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_uses(use: str) -> None:
+    """Every use of the object that is not there is `ProxyUnset`, without context; then it can be set."""
+    for proxy in proxies():
+        raised_by(USES[use], proxy, ppp.ProxyUnset)
+        proxy._set([1, 2])
+        assert (repr(proxy), bool(proxy), proxy == [1, 2], len(proxy)) == ("[1, 2]", True, True, 2)
+
+
+def test_subclass() -> None:
+    """A subclass's names are its own while it is unset, also before it has called the proxy's `__init__`."""
+
+    class Hasty(ppp.Proxy[Any]):
+        label = "books"
+
+        def __init__(self) -> None:
+            self.early = self._has_obj(), bool(self), "_get_obj" in dir(self), hasattr(self, "x")
+            self.text = repr(self)
+            super().__init__()
+
+    hasty: Any = Hasty()
+    assert (hasty.early, hasty.label) == ((False, False, True, False), "books")
+    assert hasty.text.endswith(" unset>")
+    with pytest.raises(ppp.ProxyUnset):
+        _ = hasty.other
+
+
+# errors of a draw
+
+
+def failing(kind: str, error: BaseException) -> Any:
+    """Build a proxy that draws by a function, which raises an error."""
+    fun = mock.Mock(side_effect=error)
+    if kind == "pool":
+        return ppp.Proxy(fun=fun, max_size=1, min_size=0, timeout=0)
+    return ppp.Proxy(fun=fun, max_size=None, scope=Scope[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("use", ALL_USES)
+def test_error_of_the_function(keep: Keep, use: str, kind: str) -> None:
+    """An error of `fun` comes out as it is, with neither cause nor context but the user's own."""
+    error, mine = OSError("down"), KeyError("mine")
+    proxy = keep(failing(kind, error))
+    assert raised_by(ALL_USES[use], proxy, OSError) is error
+    try:
+        raise mine
+    except KeyError:
+        with pytest.raises(OSError, match="down") as raised:
+            ALL_USES[use](proxy)
+    assert raised.value.__context__ is mine
+    assert mine.__context__ is None
+
+
+@pytest.mark.parametrize("use", ALL_USES)
+def test_time_out(keep: Keep, use: str) -> None:
+    """A `TimeOut` comes out with neither cause nor context."""
+    proxy = keep(ppp.Proxy(fun=lambda _: mock.MagicMock(), max_size=1, timeout=0))
+    with held_elsewhere(proxy):
+        raised_by(ALL_USES[use], proxy, ppp.TimeOut)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("use", ALL_USES)
+def test_function_raising_attribute_error(keep: Keep, use: str, kind: str) -> None:
+    """An `AttributeError` of `fun` is the cause of another error: no attribute is missing."""
+    cause = AttributeError("no driver")
+    proxy = keep(failing(kind, cause))
+    with pytest.raises(ppp.ProxyException) as raised:
+        ALL_USES[use](proxy)
+    assert not isinstance(raised.value, AttributeError)
+    assert raised.value.__cause__ is cause
+    assert not proxy._has_obj()
+    proxy._fun.side_effect = lambda number: [1]
+    assert proxy == [1]
+
+
+def test_attribute_error_of_an_object_is_not_ours(keep: Keep) -> None:
+    """A missing attribute is the object's own error, without context."""
+    for proxy in (ppp.Proxy([1]), keep(ppp.Proxy(fun=lambda n: [n], max_size=1))):
+        error = raised_by(lambda p: p.nothing, proxy, AttributeError)
+        assert "'list' object has no attribute 'nothing'" in str(error)
