@@ -27,7 +27,9 @@ import contextvars
 import dataclasses
 import enum
 import functools
+import importlib
 import inspect
+import itertools
 import json
 import logging
 import math
@@ -135,7 +137,7 @@ _FAILED: Any = globals().get("_FAILED", object())  # instead of what a hook retu
 _is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interpreter", lambda: True)  # 3.13
 _random = random.Random()  # the program's own numbers are not touched
 # the pool whose `_new` runs for a `get` or `_fill`, and the records made meanwhile; greenlets have their own
-_making: contextvars.ContextVar[tuple[Any, list[Any]] | None] = contextvars.ContextVar("making", default=None)
+_making: contextvars.ContextVar[tuple[Any, list[Any]]] = contextvars.ContextVar("making", default=(None, []))
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -167,8 +169,8 @@ class _Record(UseInfo):
         self.drains = 0  # how often the pool had been drained when fun was called
         self.lending = 0  # how often it was taken from the idle ones: by this, nothing ends a later lending
         self.expires = math.inf  # the end of its lifetime; -inf once it is drained
-        self.older: Any = self  # the neighbours among the idle ones
-        self.newer: Any = self
+        self.older: Any = None  # the neighbours among the idle ones
+        self.newer: Any = None
         self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
         self.warned = 0  # the last lending that a warning has named
 
@@ -177,17 +179,12 @@ class _Numbers:
     """Creation numbers: 0, 1, 2… over successful creations; the number of one that failed is used again."""
 
     def __init__(self) -> None:
-        self._next = 0
+        self._fresh = itertools.count()
         self._spare: list[int] = []
+        self.give_back = self._spare.append
 
     def take(self) -> int:
-        if self._spare:
-            return self._spare.pop()
-        self._next += 1
-        return self._next - 1
-
-    def give_back(self, number: int) -> None:
-        self._spare.append(number)
+        return self._spare.pop() if self._spare else next(self._fresh)
 
 
 if sys.version_info >= (3, 14):
@@ -214,12 +211,13 @@ else:
     _Lock: Any = _thread.RLock
 
 
-class _Bell:
-    """Wakes one thread that waits for it; unlike `Event`, it cannot be interrupted with its lock held."""
+class _Waiter:
+    """A thread that waits to be woken; unlike with `Event`, it is not interrupted with a lock held."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.lock.acquire()
+        self.record = _Record()  # what it is served in the queue: an object, or this one with a permit
 
     def ring(self) -> None:
         with contextlib.suppress(RuntimeError):  # it rings already
@@ -227,15 +225,6 @@ class _Bell:
 
     def wait(self, seconds: float) -> bool:
         return self.lock.acquire(True, max(0.0, min(seconds, threading.TIMEOUT_MAX)))
-
-
-class _Waiter(_Bell):
-    """A thread in the queue, and the record that it is served: an object, or a permit to make one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.record: _Record | None = None
-        self.permit = _Record()
 
 
 class _Objects(Set[Any]):
@@ -248,9 +237,7 @@ class _Objects(Set[Any]):
     def _by_id(self) -> dict[int, Any]:
         if self._pool is None:
             return {id(obj): obj for obj in self._objects}
-        with self._pool._lock:
-            records = [*self._pool._alive.values(), *self._pool._closing.values()]
-        return {record.key: record.obj for record in records if record.state in self._objects}
+        return {record.key: record.obj for record in self._pool._records(self._objects)}
 
     def __contains__(self, obj: object) -> bool:
         return id(obj) in self._by_id()
@@ -367,18 +354,11 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
             self.pool._discard(record, self.lending)
 
 
-def _caller() -> tuple[str, str, int]:
-    """The thread, and the file and line of the program which called this module."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__") in (__name__, "contextlib") and frame.f_back is not None:
-        frame = frame.f_back
-    return threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
-
-
 _HOOKS = "opener getter retter closer health stats tracer reset".split()
-# the numbers among the parameters; of whole ones the default, which `None` stands for, and the least value
-_COUNTS = {"min_size": (1, 0), "max_use": (0, 0), "max_waiting": (0, 0), "health_freq": (1, 1)}
+# the numbers among the parameters, with the default that `None` stands for
+_COUNTS = {"max_size": None, "min_size": 1, "max_use": 0, "max_waiting": 0, "health_freq": 1}
 _DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
+_NUMBERS = {"timeout": None, "check_after_idle": None, **dict.fromkeys(_DELAYS, 0.0), **_COUNTS}
 # what stats() shows of a pool's attributes as they are
 _REPORTED = """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
     max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
@@ -387,51 +367,13 @@ _REPORTED = """id name started min_size max_size max_use timeout delay max_avail
 
 
 def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any:
-    """Check a number, which is returned as `int` or `float`.
-
-    Raises:
-        PoolException: It is no number, NaN, or less than `least`.
-    """
+    """Check a number, which is returned as `int` or `float`; NaN, a text or less than `least` is an error."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = int(value) if whole else float(value)
         if number == value and number >= least:  # neither a text nor NaN
             return value if isinstance(value, int) else number
     what = "a whole number" if whole else "a number"
     raise PoolException(f"{name} must be {what} of at least {least}, not {value!r}")
-
-
-def _checked(given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a pool, with the default where `None` was given.
-
-    Raises:
-        PoolException: One of them makes no sense.
-    """
-    p = dict(given)
-    for name in ("fun", *_HOOKS):
-        hook = p[name]
-        if not callable(hook) and (name == "fun" or hook is not None):
-            raise PoolException(f"{name} must be callable, not {hook!r}")
-        if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
-            raise PoolException(f"{name} must not be a coroutine function: {hook!r}")
-    for name, (default, least) in _COUNTS.items():
-        p[name] = default if p[name] is None else _number(name, p[name], least, whole=True)
-    for name in _DELAYS:
-        p[name] = 0.0 if p[name] is None else _number(name, p[name])
-    for name in ("timeout", "check_after_idle", "max_size"):
-        p[name] = None if p[name] is None else _number(name, p[name], whole=name == "max_size")
-    if p["check_after_idle"] is not None and p["health"] is None:
-        raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
-    if p["name"] is not None and not isinstance(p["name"], str):
-        raise PoolException(f"name must be a text, not {p['name']!r}")
-    what = "invalidate_on must be exception classes"
-    try:
-        issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
-        what = "log_level must be a level"
-        if p["log_level"] is not None:
-            log.setLevel(p["log_level"])
-    except (TypeError, ValueError) as exc:
-        raise PoolException(f"{what}, not {p[what.split()[0]]!r}") from exc
-    return p
 
 
 class Pool(Generic[T]):
@@ -508,10 +450,8 @@ class Pool(Generic[T]):
 
     # faster than so many attributes in a dict, where programs keep their own
     __slots__ = (
-        "__dict__",
-        "__weakref__",
-        *("_" + name for name in {*_HOOKS, *_COUNTS, *_DELAYS, *_REPORTED}),
-        *"""_ahead _alive _all_back _attribute _check_after_idle _closing _debug _drains _fill_after _fun
+        *("_" + name for name in {*_HOOKS, *_NUMBERS, *_REPORTED}),
+        *"""__dict__ __weakref__ _ahead _alive _all_back _attribute _closing _debug _drains _fill_after _fun
         _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock _numbers
         _parameters _size _started_ts _waiters _wake""".split(),
     )
@@ -550,10 +490,8 @@ class Pool(Generic[T]):
         invalidate_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         max_waiting: int | None = 0,
     ) -> None:
-        parameters = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        self._shutdown = True  # until all is well
         self._key = os.urandom(16).hex()  # under which it arrives once in each process
-        self._configure(parameters)
+        self._configure({key: value for key, value in locals().items() if key not in ("self", "__class__")})
         self._begin()
         try:
             if self._ahead:
@@ -564,16 +502,35 @@ class Pool(Generic[T]):
             raise
 
     def _configure(self, given: dict[str, Any]) -> None:
-        """Take the parameters over."""
-        parameters = _checked(given)
+        """Take the parameters over; one that makes no sense is a `PoolException`."""
+        p = dict(given)
+        for name in ("fun", *_HOOKS):
+            hook = p[name]
+            if not callable(hook) and (name == "fun" or hook is not None):
+                raise PoolException(f"{name} must be callable, not {hook!r}")
+            if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+                raise PoolException(f"{name} must not be a coroutine function: {hook!r}")
+        for name, default in _NUMBERS.items():
+            least = 1 if name == "health_freq" else 0
+            p[name] = default if p[name] is None else _number(name, p[name], least, whole=name in _COUNTS)
+        if p["check_after_idle"] is not None and p["health"] is None:
+            raise PoolException(f"check_after_idle needs a health hook: {p['check_after_idle']!r}")
+        if p["name"] is not None and not isinstance(p["name"], str):
+            raise PoolException(f"name must be a text, not {p['name']!r}")
+        what = "invalidate_on must be exception classes"
+        try:
+            issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
+            what = "log_level must be a level"
+            if (level := p.pop("log_level")) is not None:
+                log.setLevel(level)
+        except (TypeError, ValueError) as exc:
+            raise PoolException(f"{what}, not {given[what.split()[0]]!r}") from exc
+        for name, value in p.items():
+            setattr(self, "_" + name, value)
         self._parameters = given  # with these it travels
         self._inherited: set[int] = set()  # identities of objects of the processes that this one forked from
         with _process.lock:
             self._id = Pool._created = Pool._created + 1
-        for name in ("fun", "name", "max_size", "timeout", "check_after_idle", "invalidate_on"):
-            setattr(self, "_" + name, parameters[name])
-        for name in (*_HOOKS, *_COUNTS, *_DELAYS):
-            setattr(self, "_" + name, parameters[name])
         self._name = self._name or f"pool-{self._id}"
         self._label = f"pool {self._name!r}"
         self._debug = log.isEnabledFor(logging.DEBUG)
@@ -599,12 +556,13 @@ class Pool(Generic[T]):
             self._tell(log.warning, "min_size %d cut to max_size %d", self._min_size, self._limit)
             self._min_size = int(self._limit)
 
-    def _begin(self) -> None:
+    def _begin(self, shutdown: bool = False) -> None:
         """Begin without an object: when built, unpickled, or in the child of a fork."""
         self._lock: Any = _Lock()
         self._alive: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
-        self._idle = _Record()  # the root of a ring, whose `older` is the last used one
-        self._idle.expires = -math.inf
+        self._idle = root = _Record()  # of a ring, whose `older` is the last used one
+        root.older = root.newer = root
+        root.expires = -math.inf
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
         self._size = 0
@@ -612,8 +570,8 @@ class Pool(Generic[T]):
         self._drains = 0
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
         self._housekeeper: threading.Thread | None = None
-        self._wake = _Bell()  # for the housekeeper: fill, or end
-        self._all_back = _Bell()  # for a shutdown that waits for lent objects
+        self._wake = _Waiter()  # for the housekeeper: fill, or end
+        self._all_back = _Waiter()  # for a shutdown that waits for lent objects
         self._started_ts = self._hk_last = self._now()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
         self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = 0
@@ -622,7 +580,7 @@ class Pool(Generic[T]):
         self._hc_rounds = self._hc_errors = self._hk_rounds = self._hk_errors = 0
         self._nwaits = self._ntimeouts = self._nchecks = 0
         self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
-        self._shutdown = False
+        self._shutdown = shutdown
         _process.pools[id(self)] = self
 
     # What users call
@@ -661,6 +619,7 @@ class Pool(Generic[T]):
                 ):
                     root.older = older = newest.older
                     older.newer = root
+                    newest.older = None  # which may be closed before this one is back
                     newest.state = LENT
                     newest.uses += 1
                     newest.last_get = now
@@ -730,7 +689,7 @@ class Pool(Generic[T]):
             if not lent:
                 self._unexpected(obj)
             elif self._debug or self._closing or self._size < self._min_size:
-                self._after_return(obj)
+                self._replace(obj)
         except BaseException:
             self._discard(record or self._find(obj), lending)
             raise
@@ -756,10 +715,10 @@ class Pool(Generic[T]):
             obj: What `get` returned. If it is not lent, log a warning and do nothing else.
         """
         record = self._find(obj)
-        lending = record.lending if record is not None else None
+        lending = record.lending
         try:
-            if record is not None and self._check_in(record, lending, broken=True):
-                self._after_return(obj)
+            if self._check_in(record, lending, broken=True):
+                self._replace(obj)
             else:
                 self._unexpected(obj)
         except BaseException:
@@ -773,9 +732,8 @@ class Pool(Generic[T]):
             self._fill_after = -math.inf
             for record in list(self._alive.values()):
                 record.expires = -math.inf
-        self._evict(lambda record: record.state is IDLE and record.expires < 0)
-        self._empty()
-        self._refill()
+        self._evict(IDLE, lambda record: record.expires < 0)
+        self._replace()
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the limits at once; lent objects are left alone, a surplus goes as they return.
@@ -801,9 +759,8 @@ class Pool(Generic[T]):
             self._fill_after = -math.inf
             self._serve()
         self._cut_min_size()
-        self._evict(lambda record: record.state is IDLE and self._size - len(self._closing) > self._limit)
-        self._empty()
-        self._refill()
+        self._evict(IDLE, lambda record: True, keep=self._limit)
+        self._replace()
 
     def stats(self) -> dict[str, Any]:
         """Describe the pool; it waits for nothing.
@@ -813,9 +770,8 @@ class Pool(Generic[T]):
         """
         with self._lock:
             data: dict[str, Any] = {key: getattr(self, "_" + key) for key in _REPORTED}
-            data |= {"ntodel": len(self._closing), "nwaiting": len(self._waiters), "sem": None}
-            if self._sem is not None:
-                data["sem"] = {"value": self._sem._value, "init": self._sem._initial_value}
+            data |= {"ntodel": len(self._closing), "nwaiting": len(self._waiters)}
+            data["sem"] = self._sem and {"value": self._sem._value, "init": self._sem._initial_value}
             states = [(record, record.state) for record in list(self._alive.values())]
         now = self._now()
         avail = [self._describe(record, now) for record, state in states if state in _AVAILABLE]
@@ -893,14 +849,16 @@ class Pool(Generic[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the parameters come last, since they may refer to the pool
-        return _unpickle_pool, (type(self), self._key), (self._parameters, self.__dict__)
+        empty = functools.partial(type(self).__new__, type(self))
+        return _arrive, (self._key, empty), (self._key, self._parameters, self.__dict__)
 
-    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    def __setstate__(self, state: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
         with _process.arrivals:
             if not hasattr(self, "_parameters"):  # else it has arrived before
-                self._configure(state[0])
+                self._key, parameters, own = state
+                self._configure(parameters)
                 self._begin()
-                self.__dict__.update(state[1])
+                self.__dict__.update(own)
 
     def __del__(self) -> None:
         if not getattr(self, "_shutdown", True):
@@ -927,8 +885,8 @@ class Pool(Generic[T]):
 
     def _create(self) -> T:
         """Call `fun`, and register its object, which is not available yet."""
-        making = _making.get()
-        made = making[1] if making is not None and making[0] is self else []
+        pool, made = _making.get()
+        made = made if pool is self else []
         record = made[0] if made and made[0].number < 0 else _Record()
         made.append(record)
         try:
@@ -973,11 +931,10 @@ class Pool(Generic[T]):
             self._run(self._opener, "exception in opener", obj)
             now = self._now()
             with self._lock:
-                if record is not None and record.state is MADE:
+                if record.state is MADE:
                     record.state = FRESH
                     record.last_ret = now
-                    making = _making.get()
-                    if making is None or making[0] is not self:
+                    if _making.get()[0] is not self:
                         self._put_back(record, now)
             return obj
         except BaseException:
@@ -991,8 +948,7 @@ class Pool(Generic[T]):
             record = _Record()
             try:
                 with self._lock:
-                    enough = self._size - len(self._closing) >= self._min_size
-                    if enough or self._size >= self._limit:
+                    if self._size - len(self._closing) >= self._min_size or self._size >= self._limit:
                         return
                     self._size += 1
                     record.state = RESERVED
@@ -1011,10 +967,8 @@ class Pool(Generic[T]):
 
     def _out(self, obj: T) -> None:
         """Take an object out of the account: from now on it is in `_todel`, with its permit."""
-        record = self._find(obj)
-        if record is not None:
-            with self._lock:
-                self._doom(record)
+        with self._lock:
+            self._doom(self._find(obj))
 
     def _destroy(self, obj: T) -> None:
         """Call the closer of an object that was taken out, and forget it. The caller counts it."""
@@ -1028,23 +982,18 @@ class Pool(Generic[T]):
     def _del(self, obj: T) -> None:
         """Take an object out, and destroy it."""
         self._out(obj)
-        record = self._closing.get(id(obj))
-        if record is not None:
-            self._dispose(record)
+        self._dispose(self._closing.get(id(obj)) or _Record())
 
     def _empty(self) -> None:
         """Destroy what is in `_todel`, and nothing else."""
-        if self._closing:
-            with self._lock:
-                records = list(self._closing.values())
-            for record in records:
-                self._dispose(record)
+        for record in self._closing.copy().values():
+            self._dispose(record)
 
     def _borrow(self, obj: T) -> bool:
         """Take an available object for examination; whether it was available."""
         record = self._find(obj)
         with self._lock:
-            if record is None or record.state is not IDLE:
+            if record.state is not IDLE:
                 return False
             record.older.newer, record.newer.older = record.newer, record.older
             record.state = HELD
@@ -1057,10 +1006,10 @@ class Pool(Generic[T]):
         record = self._find(obj)
         now = self._now()
         with self._lock:
-            if record is not None and record.state in (HELD, REFUSED):
+            if record.state in (HELD, REFUSED):
                 self._nreturns += 1
                 self._put_back(record, now)
-        if record is not None and record.state is DOOMED:
+        if record.state is DOOMED:
             self._out(obj)
 
     def _hkRound(self) -> None:
@@ -1069,19 +1018,12 @@ class Pool(Generic[T]):
         with self._lock:
             self._hk_rounds += 1
             self._hk_last = now
-        if self._max_using_delay_warn > 0 or self._max_using_delay_kill > 0:
-            self._check_holders(now)
+        self._check_holders(now)
         if self._max_lifetime > 0:
-            self._evict(lambda record: record.state is IDLE and now >= record.expires, "_nexpired")
-        if self._max_avail_delay > 0:
-            self._evict(
-                lambda record: (
-                    record.state is IDLE
-                    and now - record.last_ret >= self._max_avail_delay
-                    and self._size - len(self._closing) > self._min_size
-                ),
-                "_nrecycled",
-            )
+            self._evict(IDLE, lambda record: now >= record.expires, "_nexpired")
+        idle = self._max_avail_delay
+        if idle > 0:
+            self._evict(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
 
     def _health_check(self) -> None:
         """Examine the idle objects, one at a time, and destroy those that are refused."""
@@ -1089,7 +1031,7 @@ class Pool(Generic[T]):
             return
         with self._lock:
             self._hc_rounds += 1
-        for record in self._records():
+        for record in self._records((IDLE,)):
             lending = record.lending + 1  # if it is borrowed now
             if record.state is IDLE and record.obj is not None:
                 try:
@@ -1111,51 +1053,45 @@ class Pool(Generic[T]):
     def _obtain(self, timeout: float | None, begin: float, again: bool) -> _Record:
         """Queue for an object, or for a permit to make one, until there is one that can be lent."""
         limit = self._timeout if timeout is None else timeout
-        limit = None if limit is None else max(0.0, limit)
-        deadline = math.inf if limit is None else begin + limit
-        waiter, vain = _Waiter(), None
+        limit = math.inf if limit is None else max(0.0, limit)
+        deadline = begin + limit
+        vain, waiter = None, _Waiter()
         try:
             while True:
                 if again and limit and self._now() >= deadline:  # getters or examinations took all the time
                     raise self._timed_out(limit)
-                again, vain = True, waiter.record
-                waiter = _Waiter()
-                self._queue(waiter, first=vain is not None)
-                if vain is not None or waiter.record is None:
+                vain, waiter = waiter.record, _Waiter()
+                with self._lock:
+                    if self._shutdown:
+                        raise PoolException(f"{self._label}: Pool is shutting down")
+                    waiting = len(self._waiters)
+                    # at the front if what came before was no good
+                    self._waiters.insert(0 if again else waiting, waiter)
+                    self._serve()
+                    if waiter.record.state is GONE and not again and 0 < self._max_waiting <= waiting:
+                        facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting}"
+                        raise TooManyRequests(f"{self._label}: {facts}")
+                if again or waiter.record.state is GONE:
                     self._discard(vain)  # what is to be destroyed holds a permit
                 self._wait(waiter, limit, deadline)
-                record = waiter.record
-                if record is not None:  # else the pool is shut down
-                    if record.state is RESERVED and self._size <= self._limit:  # else it has shrunk
-                        record = waiter.record = self._make(record, "object creation failed")
-                    if self._lend(record):
-                        return record
+                record = waiter.record  # with neither object nor permit if the pool was shut down
+                if record.state is RESERVED and self._size <= self._limit:  # else it has shrunk
+                    record = waiter.record = self._make(record, "object creation failed")
+                if self._lend(record):
+                    return record
+                again = True
         except BaseException:
-            with self._lock:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+            with self._lock, contextlib.suppress(ValueError):  # it may be in the queue no more
+                self._waiters.remove(waiter)
             self._discard(vain)
             self._discard(waiter.record)
             raise
 
-    def _queue(self, waiter: _Waiter, first: bool) -> None:
-        """Join the queue at its end, or at its front if what came before was no good."""
-        with self._lock:
-            waiting = len(self._waiters)
-            join = self._waiters.appendleft if first else self._waiters.append
-            if self._shutdown:
-                raise PoolException(f"{self._label}: Pool is shutting down")
-            join(waiter)
-            self._serve()
-            if waiter.record is None and not first and 0 < self._max_waiting <= waiting:
-                facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting}"
-                raise TooManyRequests(f"{self._label}: {facts}")
-
-    def _wait(self, waiter: _Waiter, limit: float | None, deadline: float) -> None:
+    def _wait(self, waiter: _Waiter, limit: float, deadline: float) -> None:
         """Wait until served, or until the pool is shut down; `TimeOut` if there is nothing in time."""
         begin = self._now()
         left = deadline - begin
-        waits = waiter.record is None and left > 0
+        waits = waiter.record.state is GONE and left > 0
         # a signal handler may have come while its thread held the lock
         held = self._lock._release_save() if left > 0 and self._lock._is_owned() else None
         try:
@@ -1167,15 +1103,13 @@ class Pool(Generic[T]):
         with self._lock:
             self._nwaits += waits
             self._wait_time += waited
-            late = not served and waiter in self._waiters  # else its turn came just now
-            if late:
+            if not served and waiter in self._waiters:  # else its turn came just now
                 self._waiters.remove(waiter)
-        if late:
-            raise self._timed_out(limit)
+                raise self._timed_out(limit)
         if _process.ending and threading.current_thread() is not threading.main_thread():
             time.sleep(1.0)  # a daemon thread, whose error would only disturb the end
 
-    def _timed_out(self, limit: float | None) -> TimeOut:
+    def _timed_out(self, limit: float) -> TimeOut:
         with self._lock:
             self._ntimeouts += 1
             facts = f"{self._in_use()} of {self._max_size} in use, {len(self._waiters)} waiting"
@@ -1188,7 +1122,7 @@ class Pool(Generic[T]):
         try:
             record = self._find(self._new())
             now = self._now()
-            if record is None or record.state is not FRESH:
+            if record.state is not FRESH:
                 raise PoolException(f"{self._label}: _new has made no object available")
             for other in made:
                 if other is not record:
@@ -1227,9 +1161,12 @@ class Pool(Generic[T]):
         return True
 
     def _announce(self, record: _Record, lending: int) -> bool:
-        """Run the getter, and note whose object it is; whether it is lent still."""
+        """Run the getter, and note which thread and line of the program asked; whether it is lent still."""
         if self._max_using_delay_warn > 0:
-            record.asked = _caller()
+            frame = sys._getframe(1)
+            while frame.f_globals.get("__name__") in (__name__, "contextlib") and frame.f_back is not None:
+                frame = frame.f_back
+            record.asked = threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
         if self._debug:
             self._tell(log.debug, "get %s", self._text(record.obj))
         self._run(self._getter, "exception in getter", record.obj)
@@ -1250,7 +1187,7 @@ class Pool(Generic[T]):
             failed = self._run(self._reset, "exception in reset", record.obj) is _FAILED
         now = self._now()
         with self._lock:
-            if record.state is RETURNING and record.lending == lending:
+            if record.state is RETURNING:
                 record.last_ret = now
                 self._use_time += now - record.last_get
                 self._nreset_errors += failed
@@ -1259,19 +1196,15 @@ class Pool(Generic[T]):
                 self._put_back(record, now)
         return True
 
-    def _after_return(self, obj: T) -> None:
-        """Do what follows a return: destroy what has to go, and see that what is missing is made."""
-        if self._debug:
+    def _replace(self, obj: Any = _NOTHING) -> None:
+        """Destroy what has to go, and see that what is missing is made, after a return or without one."""
+        if self._debug and obj is not _NOTHING:
             self._tell(log.debug, "ret %s", self._text(obj))
         if id(obj) in self._closing:
             self._out(obj)
         self._empty()
-        if self._size < self._min_size:
-            self._refill()
-
-    def _refill(self) -> None:
-        """See that what is missing is made, by the housekeeper if there is one, unless that failed lately."""
-        if self._ahead and self._now() >= self._fill_after:
+        missing = self._size - len(self._closing) < self._min_size
+        if missing and self._ahead and self._now() >= self._fill_after:  # else that failed lately
             keeper = self._housekeeper
             if keeper is None or keeper is threading.current_thread() or not keeper.is_alive():
                 self._fill()
@@ -1295,13 +1228,13 @@ class Pool(Generic[T]):
     def _check_holders(self, now: float) -> None:
         """Warn about what is held too long, and take it away after the kill delay."""
         warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
-        held = [(r, r.lending, now - r.last_get) for r in self._records() if r.state is LENT]
-        late = [(record, lending, age) for record, lending, age in held if age >= min(warn, kill)]
+        held = self._records((LENT,))
+        late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
         if not late:
             return
         mean, kills = sum(age for _, _, age in late) / len(late), sum(age >= kill for _, _, age in late)
         self._tell(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", len(late), mean, kills)
-        self._evict(lambda record: record.state is LENT and now - record.last_get >= kill, "_nkilled")
+        self._evict(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
             if asked is not None and record.warned != lending and record.lending == lending:
@@ -1309,17 +1242,18 @@ class Pool(Generic[T]):
                 held_by = (self._text(obj), age, *asked)
                 self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
 
-    def _evict(self, condition: Callable[[_Record], bool], counter: str = "") -> None:
-        """Take the objects that meet a condition out, the least recently used ones first."""
-        for record in sorted(self._records(), key=lambda record: record.last_ret):
-            if condition(record):  # a quick look, without the lock
-                with self._lock:
-                    lending = record.lending
-                    evicted = condition(record) and self._doom(record, lending)
-                    if evicted and counter:
-                        setattr(self, counter, getattr(self, counter) + 1)
-                if evicted:
-                    self._out(record.obj)
+    def _evict(self, state: str, when: Callable[[_Record], bool], count: str = "", keep: float = -1) -> None:
+        """Take objects in a state out, while more than some live, the least recently used ones first."""
+        # a look without the lock comes first
+        for record in sorted(filter(when, self._records((state,))), key=lambda record: record.last_ret):
+            with self._lock:
+                lending = record.lending
+                evicted = record.state is state and when(record) and self._size - len(self._closing) > keep
+                evicted = evicted and self._doom(record, lending)
+                if evicted and count:
+                    setattr(self, count, getattr(self, count) + 1)
+            if evicted:
+                self._out(record.obj)
 
     def _dispose(self, record: _Record) -> None:
         """Destroy an object in `_todel`, unless another thread does; its permit is free afterwards."""
@@ -1329,19 +1263,15 @@ class Pool(Generic[T]):
                 if record.state is DOOMED:
                     record.state = CLOSING
                     mine = True
+                    self._ndestroys += 1
             if mine:
                 self._destroy(record.obj)
                 self._forget(record)
-                with self._lock:
-                    self._ndestroys += 1
-                    mine = False
         except BaseException:
             if mine:
                 if record.state is CLOSING:
                     self._run(self._closer, "exception in closer", record.obj, record)
                 self._forget(record)
-                with self._lock:
-                    self._ndestroys += 1
             raise
 
     def _retire(self, states: tuple[str, ...] = (IDLE,)) -> None:
@@ -1349,19 +1279,15 @@ class Pool(Generic[T]):
         with self._lock:
             self._shutdown = True
             self._min_size = self._limit = 0
-            while self._waiters:
-                waiter = self._waiters[0]
-                del self._waiters[0]
-                waiter.lock.release()
+            self._serve()
         self._wake.ring()
         _process.arrived.pop(self._key, None)
         self._close_all(states)
 
     def _close_all(self, states: tuple[str, ...]) -> None:
         """Destroy all objects in some states."""
-        records = [record for record in self._records() if record.state in states]
-        in_use = sum(record.state is LENT for record in records)
-        if in_use:
+        records = self._records(states)
+        if in_use := sum(record.state is LENT for record in records):
             self._tell(log.warning, "deleting in-use objects: %d", in_use)
         with contextlib.ExitStack() as each:  # also if one is interrupted
             each.callback(self._empty)
@@ -1387,12 +1313,11 @@ class Pool(Generic[T]):
         """Free the permit of a reservation, or of an object that has been destroyed."""
         with self._lock:
             if record.state is not GONE:
-                failed = record.state is RESERVED and record.number >= 0
                 if record.key in self._closing:
                     del self._closing[record.key]
                 record.state = GONE
                 self._size -= 1
-                if failed:
+                if record.obj is _NOTHING and record.number >= 0:
                     self._numbers.give_back(record.number)
             self._serve()
         if self._shutdown and self._size == 0:
@@ -1405,18 +1330,16 @@ class Pool(Generic[T]):
             record.state = GONE
             self._inherited.add(record.key)
         _process.parents.append(records)
-        shutdown = self._shutdown
-        self._begin()
-        self._shutdown = shutdown
+        self._begin(self._shutdown)
 
-    def _start_housekeeper(self) -> None:
-        """Start the thread that does the rounds, once."""
+    def _start_housekeeper(self, usual: Callable[..., None] = _houseKeeping) -> None:
+        """Start the thread that does the rounds, once: the usual ones, or those of the program."""
         if self._housekeeper is not None or self._delay <= 0 or not self._ahead or self._shutdown:
             return
         work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake)
-        if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not _house_keeping:
+        if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
             work = self._houseKeeping  # the program's own
-        started = _Bell()
+        started = _Waiter()
 
         def run() -> None:
             started.ring()
@@ -1430,10 +1353,8 @@ class Pool(Generic[T]):
                 self._housekeeper = thread
             # by a thread that takes no signals: an interrupted start may leave a lock of `threading` held
             # (a subinterpreter has no signals, and must have no thread that it cannot wait for)
-            if _is_main_interpreter():
-                _thread.start_new_thread(thread.start, ())
-            else:
-                thread.start()
+            start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
+            start(thread.start, ())
             started.wait(10.0)
             self._tell(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
@@ -1445,16 +1366,14 @@ class Pool(Generic[T]):
 
     # Foreign code
 
-    def _run(
-        self, hook: Callable[[T], Any] | None, complaint: str, obj: T, closing: _Record | None = None
-    ) -> Any:
+    def _run(self, hook: Callable[[T], Any] | None, what: str, obj: T, closing: _Record | None = None) -> Any:
         """Run a hook on an object: what it returns, or `_FAILED` if it raises, which is logged."""
         try:
             if closing is not None:
                 closing.state = CLOSED  # from now on: it is not closed again, whatever interrupts it
             return hook(obj) if hook is not None else None
         except Exception as exc:
-            self._tell(log.error, "%s: %s", complaint, exc, exc_info=True)
+            self._tell(log.error, "%s: %s", what, exc, exc_info=True)
             return _FAILED
 
     def _tell(self, how: Callable[..., None], text: str, *facts: Any, **options: Any) -> None:
@@ -1498,33 +1417,37 @@ class Pool(Generic[T]):
 
     # Looking
 
-    def _find(self, obj: Any) -> _Record | None:
+    def _find(self, obj: Any) -> _Record:
         try:
             return self._alive[id(obj)]
         except KeyError:
-            return None
+            return _Record()  # of no object
 
-    def _records(self) -> list[_Record]:
+    def _records(self, states: tuple[str, ...] = _ALIVE) -> list[_Record]:
         with self._lock:
-            return list(self._alive.values())
+            records = [*self._alive.values(), *self._closing.values()]
+        return [record for record in records if record.state in states]
 
     def _in_use(self) -> int:
-        return self._size - sum(record.state is IDLE for record in list(self._alive.values()))
+        return self._size - len(self._records((IDLE,)))
 
     # With the lock held: they neither take it nor call foreign code
 
     def _serve(self) -> None:
-        """Hand what is free to those who wait, in order of arrival."""
+        """Hand what is free to those who wait, in order of arrival; at the end of the pool, nothing."""
         waiters, root = self._waiters, self._idle
         while waiters:
             waiter = waiters[0]
             record = root.older
-            if record is not root:
+            if self._shutdown:
+                record = waiter.record
+            elif record is not root:
                 record.older.newer, root.older = root, record.older
+                record.older = None
                 record.state = HELD
                 record.lending += 1
             elif self._size < self._limit:
-                record = waiter.permit
+                record = waiter.record
                 record.state = RESERVED
                 self._size += 1
             else:
@@ -1582,28 +1505,24 @@ class Pool(Generic[T]):
         return True
 
 
-_house_keeping = Pool._houseKeeping  # to tell whether a program has its own
-
 #
 # What goes on beside the pools: the housekeeper's thread, forks, the end of the interpreter, pickling
 #
 
 
-def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Bell) -> None:
+def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
     """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
-    pool = ref()
-    due = time.monotonic() + ((pool._delay or math.inf) if pool is not None else 0.0)
-    while True:
+    begin, whole = time.monotonic(), None
+    while (pool := ref()) is not None and not pool._shutdown:
+        if whole is not None:
+            _do_round(pool, whole)
+        due = begin + (pool._delay or math.inf)
         pool = None
         woken = wake.wait(due - time.monotonic())
-        pool = ref()
-        if pool is None or pool._shutdown:
-            wake.ring()  # for another who keeps house
-            return
         whole = not woken or time.monotonic() >= due  # returns may wake us without end
         if whole:
-            due = time.monotonic() + (pool._delay or math.inf)
-        _do_round(pool, whole)
+            begin = time.monotonic()
+    wake.ring()  # for another who keeps house
 
 
 def _do_round(pool: Pool[Any], whole: bool) -> None:
@@ -1654,7 +1573,7 @@ def _after_fork() -> None:
     for pool in _living(_process.pools):
         pool._forked()
     for proxy in _living(_process.proxies):
-        _begin_anew(proxy)
+        Proxy._begin_anew(proxy)
 
 
 def _at_exit() -> None:
@@ -1691,127 +1610,58 @@ def _arrive(key: str, make: Callable[[], Any]) -> Any:
     return thing
 
 
-def _unpickle_pool(cls: type[Pool[Any]], key: str) -> Pool[Any]:
-    """The pool that came here under that key, or an empty one, to be built when the rest has come."""
-    pool: Pool[Any] = _arrive(key, lambda: cls.__new__(cls))
-    pool._key = key
-    return pool
-
-
 #
 # The proxy
 #
 
 
-class _Scope(enum.Enum):
-    """Who shares an object: the whole process, or each thread, context or greenlet has its own."""
-
-    AUTO = 0
-    SHARED = 1
-    THREAD = 2
-    VERSATILE = 3
-    WERKZEUG = VERSATILE
-    GEVENT = 4
-    EVENTLET = 5
-
-
-class _Local:
-    """The current object of everybody."""
-
-
-class _KeyedLocal:
-    """The current object of each greenlet, or whatever else has a key.
-
-    The places are kept here, so that they go with the proxy, by weak keys, so that they go with their owner.
-    """
-
-    __slots__ = ("_key", "_places")
-
-    def __init__(self, key: Callable[[], Any]) -> None:
-        object.__setattr__(self, "_places", weakref.WeakKeyDictionary())
-        object.__setattr__(self, "_key", key)
-
-    def _place(self) -> dict[str, Any]:
-        """The present place; an empty dict if there is none yet."""
-        key = self._key()
-        return {} if key is None else self._places.get(key, {})
-
-    __dict__: Any = property(_place)
-
-    def _own_place(self) -> dict[str, Any]:
-        """The present place, a new one if there is none yet."""
-        place: dict[str, Any] = self._places.setdefault(self._key(), {})
-        return place
-
-    def __getattr__(self, name: str) -> Any:
-        place = self._place()
-        if name not in place:
-            raise AttributeError(name)
-        return place[name]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._own_place()[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        del self._place()[name]
-
-
-class _ContextLocal(_KeyedLocal):
+class _ContextLocal:
     """The current object of a context, as by werkzeug's `Local`.
 
-    Tasks and contexts that are copied from one with an object share its place: a return by any of them
-    empties it for all, so that none goes on with an object that is somebody else's.
+    Contexts and tasks that are copied from one with an object share its place: a return by any empties it for
+    all. The places are kept here, so that they go with the proxy, by weak keys: they go with their contexts.
     """
 
-    __slots__ = ("_thread", "_variable")
-
     def __init__(self) -> None:
-        object.__setattr__(self, "_variable", contextvars.ContextVar("proxy", default=None))
+        object.__setattr__(self, "_key", contextvars.ContextVar("proxy", default=_ContextLocal))
+        object.__setattr__(self, "_places", weakref.WeakKeyDictionary())
         object.__setattr__(self, "_thread", threading.local())
-        super().__init__(self._variable.get)
 
-    def _own_place(self) -> dict[str, Any]:
-        if self._key() is None:
-            self._show({})
-        return self._place()
+    __dict__: Any = property(lambda self: self._places.get(self._key.get(), {}))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in (place := self.__dict__):
+            return place[name]
+        raise AttributeError(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._show({**self.__dict__, name: value})
+
+    def __delattr__(self, name: str) -> None:
+        del self.__dict__[name]
 
     def _show(self, place: dict[str, Any]) -> dict[str, Any]:
         """Let that be the place of the present context alone; its former one is returned."""
-        key = _Local()  # stands for the context, and those that are copied from it
+        key = Proxy.Local()  # stands for the context, and those that are copied from it
         self._places[key] = place
-        former = self._variable.set(key).old_value
+        former = self._key.set(key).old_value
         context: Any = getattr(threading.current_thread(), "_context", None)
-        if context is not None and context.get(self._variable) is key:
+        if context is not None and context.get(self._key) is key:
             # since Python 3.14, a `Thread` that somebody keeps when it has ended keeps its context
-            self._thread.end = end = _Local()
+            self._thread.end = end = Proxy.Local()
             weakref.finalize(end, self._places.pop, key, None).atexit = False
-        return self._places.get(former, {}) if isinstance(former, _Local) else {}
+        return {} if former is contextvars.Token.MISSING else self._places.get(former, {})
 
     def __release_local__(self) -> None:
-        self._variable.set(None)
+        self._key.set(_ContextLocal)
 
 
-def _new_local(scope: _Scope) -> Any:
+def _new_local(scope: Proxy.Scope) -> Any:
     """Where the current object of a scope is kept, as attribute `obj`."""
-    if scope is _Scope.THREAD:
-        eventlet: Any = sys.modules.get("eventlet.corolocal")
-        if eventlet is None or threading.local is not eventlet.local:  # else threads are greenlets
-            return threading.local()
-    if scope in (_Scope.THREAD, _Scope.EVENTLET):
-        from eventlet import getcurrent  # its own local keeps the object of the last greenlet that has ended
-
-        return _KeyedLocal(getcurrent)
-    if scope is _Scope.WERKZEUG:
+    if scope.name == "VERSATILE":
         return _ContextLocal()
-    if scope is _Scope.GEVENT:
-        from gevent.local import local as gevent_local
-
-        return gevent_local()
-    return _Local()
-
-
-# where `obj`, and `lease` beside it, are kept for the caller
-_place_of: Callable[[Any], dict[str, Any]] = operator.attrgetter("__dict__")
+    modules = {"THREAD": "threading", "GEVENT": "gevent.local", "EVENTLET": "eventlet.corolocal"}
+    return importlib.import_module(modules[scope.name]).local() if scope.name in modules else Proxy.Local()
 
 
 def _cooperative_lock() -> Any:
@@ -1826,56 +1676,63 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("__weakref__", "holds", "lending", "obj", "pool", "record")
+    __slots__ = ("__weakref__", "holds", "lending", "obj", "pool", "reclaim", "record")
 
-    def __init__(self, pool: Pool[Any]) -> None:
+    def __init__(
+        self, pool: Pool[Any], obj: Any = _NOTHING, keys: tuple[int, ...] = (), reclaim: bool = False
+    ) -> None:
         self.pool = pool
-        self.obj: Any = _NOTHING
+        self.obj = obj
         self.record: _Record | None = None
         self.lending = 0
         # 0 at its bottom until somebody takes it out, who is to end the lease; then one key for each block
         # that is in it. Each step is one call into C, since threads may share a lease
-        self.holds = [0]
+        self.holds = [0, *keys]
+        self.reclaim = reclaim
 
-    def leave(self, key: int) -> bool:
-        """Let a block out; whether it was the last one, and is to end the lease."""
+    def _claim(self, key: int) -> bool:
+        """Let a block out, or take out the 0; whether the caller is to end the lease."""
         holds = self.holds
-        if key in holds:
-            holds.remove(key)
         try:
-            top = holds.pop()
-        except IndexError:
+            if key in holds or not key:
+                holds.remove(key)
+            top = holds.pop() if key else 0
+        except (IndexError, ValueError):
             return False
         if top:  # another block is in it
             holds.append(top)
         return top == 0
 
-    def end(self, place: dict[str, Any], broken: bool = False, claimed: bool = False) -> None:
-        """Give the object back, unless somebody else does; in that place it is current no more."""
-        record, obj, pool = self.record, self.obj, self.pool
+    def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
+        """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
+        pool, record, key = self.pool, self.record, 0 if block is None else id(block)
         try:
-            if not claimed:
-                try:
-                    self.holds.remove(0)
-                except ValueError:
-                    return
-            # the hooks of a return find it current still
-            hooked = record is not None and (pool._retter is not None or pool._reset is not None)
-            if broken or not hooked:
-                self.clear(place)
+            broken = broken or (exc is not None and pool._breaks(exc))
+            if not self._claim(key):
+                return
+            seam = "_invalidate_obj" if broken else "_ret_obj"
+            if (
+                block is not None
+                and Proxy._overrides(block.proxy, seam)
+                and place is vars(block.own["_local"])
+            ):
+                self.holds.append(0)
+                _own(block.proxy, seam)()
+                return
+            # the hooks of a return find it current still, and so does the pool what a program has put there
+            hooked = record is None or (not broken and (pool._retter is not None or pool._reset is not None))
+            if not hooked:
+                self._clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
-                if broken:
-                    pool.invalidate(obj)
-                else:
-                    pool.ret(obj)
+                (pool.invalidate if broken else pool.ret)(self.obj)
             if hooked:
-                self.clear(place)
-            self.obj = _NOTHING
+                self._clear(place)
         except BaseException:
-            self.abandon(place)
+            if not key or self._claim(key) or not self.holds:
+                self.abandon(place)
             raise
 
-    def clear(self, place: dict[str, Any]) -> None:
+    def _clear(self, place: dict[str, Any]) -> None:
         """Let it be current there no more."""
         if "lease" in place and place["lease"] is self:
             del place["lease"]
@@ -1883,97 +1740,63 @@ class _Lease:
 
     def abandon(self, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
-        self.clear(place)
+        self._clear(place)
         self.holds.clear()
-        record = self.record or self.pool._find(self.obj)
-        if record is not None:
-            self.pool._discard(record, self.lending or record.lending)
-        self.obj = _NOTHING
-
-
-class _ReclaimedLease(_Lease):
-    """A lease that ends when the place where it is current goes, with its thread, greenlet or context."""
-
-    __slots__ = ()
+        if self.obj is not _NOTHING:
+            record: Any = self.record or self.pool._find(self.obj)
+            self.pool._discard(record, record and (self.lending or record.lending))
 
     def __del__(self) -> None:
-        # of a pool that has been retired, it stays its holder's
-        if self.obj is not _NOTHING and os.getpid() == _process.pid and not self.pool._shutdown:
+        # its place has gone; of a pool that has been retired, it stays its holder's
+        reclaim = getattr(self, "reclaim", False)  # unless __init__ was interrupted
+        if reclaim and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
 class _ProxyBlock(contextlib.ContextDecorator, Generic[T]):
     """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
 
-    __slots__ = ("lease", "obj", "place", "proxy", "timeout")
+    lease: _Lease | None = None  # as long as its end has to be seen to
+    obj: T = _NOTHING
 
     def __init__(self, proxy: Proxy[T], timeout: float | None) -> None:
-        self.lease: _Lease | None = None  # as long as its end has to be seen to
-        self.proxy = proxy
-        self.timeout = timeout
+        self.proxy, self.own, self.timeout = proxy, _dict_of(proxy), timeout
 
     def _recreate_cm(self) -> _ProxyBlock[T]:
         return _ProxyBlock(self.proxy, self.timeout)
 
     def __enter__(self) -> T:
-        proxy = self.proxy
-        own = _dict_of(proxy)
+        proxy, own = self.proxy, self.own
+        slow = _fast_of(proxy) is not own["_local"]
         try:
-            while True:
-                local = own["_local"]
-                self.obj = obj = _own(proxy, "_get_obj")(self.timeout)
-                self.place = place = _place_of(local)
-                if place.get("obj") is not obj:  # it has been set anew
-                    self.place = place = _place_of(own["_local"])
-                lease: _Lease | None = place.get("lease")
-                if lease is not None and (lease.obj is obj or _overrides(proxy, "_get_obj")):
-                    self.lease = lease
-                    lease.holds.append(id(self))
-                    if lease.holds[0] == 0:  # it has not ended meanwhile
-                        break
-                    self.lease = None
-                # none: it is not of a pool, was put there by hand, or we are in a hook of its return
-                if own["_pool"] is None or place.get("obj") is obj or _overrides(proxy, "_get_obj"):
-                    break
-                # else a signal handler has ended the lease that was just drawn
-            result: T = obj
-            return result
+            obj: Any = _own(proxy, "_get_obj")(self.timeout) if slow else _NOTHING
+            self.place = place = vars(own["_local"])
+            self.obj = obj = obj if slow else place.get("obj", _NOTHING)
+            if obj is _NOTHING:
+                self.obj, self.lease, self.place = Proxy._draw(proxy, own, self.timeout, id(self))
+                return self.obj
+            lease: _Lease | None = place.get("lease")
+            if lease is not None and (slow or lease.obj is obj):
+                lease.holds.append(id(self))
+                self.lease = lease if lease.holds[0] == 0 else None
+            if self.lease is None and not slow and place.get("obj") is not obj:  # it has ended meanwhile
+                return self.__enter__()
+            return self.obj
         except BaseException:
-            self.place = _place_of(own["_local"])
+            self.place = vars(own["_local"])
             self.lease = self.lease or self.place.get("lease")
-            if self.lease is not None:
-                self.__exit__(None, None, None)
+            self.__exit__(None, None, None)
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
-        lease, proxy = self.lease, self.proxy
-        if lease is None:  # nothing of the pool: made without one, or put into the local by hand
-            place = _place_of(_dict_of(proxy)["_local"])
-            if "lease" not in place and place.get("obj", self.obj) is self.obj:
-                _own(proxy, "_ret_obj")()
-            return
-        try:
-            broken = exc is not None and lease.pool._breaks(exc)
-            end = "_invalidate_obj" if broken else "_ret_obj"
-            if lease.leave(id(self)):
-                if _overrides(proxy, end) and _place_of(_dict_of(proxy)["_local"]) is self.place:
-                    lease.holds.append(0)
-                    _own(proxy, end)()
-                else:
-                    lease.end(self.place, broken, claimed=True)
+        if self.lease is not None:
+            self.lease.end(self.place, False, self, exc)
             self.lease = None
-        except BaseException:
-            self.lease = None
-            if lease.leave(id(self)) or not lease.holds:
-                lease.abandon(self.place)
-            raise
+        elif vars(self.own["_local"]).get("obj", self) is self.obj:  # nothing of the pool's
+            _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
-        try:
-            lease = self.lease
-        except AttributeError:  # __init__ was interrupted
-            return
-        if lease is not None and os.getpid() == _process.pid:  # __exit__ was, at its entry
+        if self.lease is not None and os.getpid() == _process.pid:  # __exit__ was interrupted
             self.__exit__(None, None, None)
 
 
@@ -1987,38 +1810,46 @@ class _Made:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         state = _state_of(self)
-        state.building += 1  # what is assigned meanwhile is the proxy's own
-        _refresh(self)
+        state.building = True  # what is assigned meanwhile is the proxy's own
+        Proxy._shape(self)
         try:
             super().__init__(*args, **kwargs)
         finally:
-            state.building -= 1
-            _refresh(self)
+            state.building = False
+            Proxy._shape(self)
 
 
 class _Signature:
     """The signature of what a proxy stands for, and of the classes of proxies that of their constructors."""
 
     def __get__(self, proxy: Any, owner: Any) -> inspect.Signature:
-        if proxy is None:
-            signature = inspect.signature(owner.__init__)
-            return signature.replace(parameters=list(signature.parameters.values())[1:])
-        obj = _look(proxy)
+        obj: Any = functools.partial(owner.__init__, None) if proxy is None else Proxy._look(proxy)
         if obj is _NOTHING:
             raise AttributeError("__signature__")
         return inspect.signature(obj)
 
 
-if TYPE_CHECKING or "_Handle" not in globals():  # kept when the module is reloaded
+if TYPE_CHECKING:
 
     class _Handle:
-        """What an access to a proxy reads first, in a base, since `super()` is the shortest way to a slot."""
+        def __getattr__(self, name: str) -> Any: ...
 
-        __slots__ = ("_fast", "_kept", "_state")
+        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
+        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
+        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
+        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = (
+            _ANY
+        )
+        __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = _ANY
+        __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = _ANY
+        __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _ANY
+        _fast = _state = _ANY
 
-        _fast: Any  # its local, or an empty one where accesses go by a `_get_obj` of the program's own
-        _kept: Any  # its `__dict__`: the attributes that programs read and assign
-        _state: Any  # what it keeps for itself
+else:
+    # What an access reads first is in a base, as `super()` is the shortest way to a slot: `_fast`, the local,
+    # or an empty one where accesses go by a method of the program's; `_state`, what a proxy keeps for itself
+    slots = {"__slots__": ("__dict__", "__weakref__", "_fast", "_state")}
+    _Handle = globals().get("_Handle") or type("_Handle", (), slots)
 
 
 class Proxy(_Handle, Generic[T]):
@@ -2045,11 +1876,21 @@ class Proxy(_Handle, Generic[T]):
         ProxyException: Both `obj` and `fun`, or a scope that is none.
     """
 
-    Scope = _Scope
-    Local = _Local
+    class Scope(enum.Enum):
+        """Who shares an object: the whole process, or each thread, context or greenlet has its own."""
 
-    __slots__ = ("__dict__", "__weakref__")
+        AUTO = 0
+        SHARED = 1
+        THREAD = 2
+        VERSATILE = 3
+        WERKZEUG = VERSATILE
+        GEVENT = 4
+        EVENTLET = 5
 
+    class Local:
+        """The current object of everybody."""
+
+    __slots__ = ()
     __signature__ = _Signature()
     __own: ClassVar[frozenset[str]]
 
@@ -2057,26 +1898,17 @@ class Proxy(_Handle, Generic[T]):
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Proxy[T]:
             """Make an unset proxy, of a class that is made for it."""
-            self = object.__new__(_made_class(_program_class(cls), _ALL_NAMES))
-            own = _own(self, "__dict__")
-            own |= {"_fun": None, "_scope": _Scope.AUTO, "_local": _Local(), "_pool": None, "_nobjs": 0}
-            own |= {"_pool_max_size": 0, "_pool_kwargs": {}}
+            self = object.__new__(cls)
             state = types.SimpleNamespace(
-                set_name=None,
-                setters={},  # the methods behind the names that depend on `set_name`
-                asked=_Scope.AUTO,
-                reclaim=False,
-                building=0,  # how many constructors are at work
-                seen=None,  # the class of the last object
-                next_number=0,  # without a pool
-                spare_numbers=[],
+                given={"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False},  # to the constructor
+                building=False,  # by its constructor
                 lock=_Lock(),
                 making=_cooperative_lock(),  # while the one object of the process is made
-                key="",  # under which it travels, so that it arrives once in each process
             )
-            object.__setattr__(self, "_kept", own)
             object.__setattr__(self, "_state", state)
-            _refresh(self)
+            own = _dict_of(self)
+            own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
+            Proxy._become(self, None, None)
             _process.proxies[id(self)] = self
             return self
 
@@ -2085,25 +1917,21 @@ class Proxy(_Handle, Generic[T]):
         obj: T | None = None,
         fun: Callable[[int], T] | None = None,
         set_name: str | None = "set",
-        scope: _Scope = _Scope.AUTO,
+        scope: Scope = Scope.AUTO,
         log_level: int | str | None = None,
         max_size: int | None = 0,
         *,
         reclaim: bool = False,
         **pool_parameters: Any,
     ) -> None:
-        if not isinstance(scope, _Scope):
+        if not isinstance(scope, Proxy.Scope):
             raise ProxyException(f"scope must be a Proxy.Scope, not {scope!r}")
         if log_level is not None:
             log.setLevel(log_level)
-        state = _state_of(self)
-        state.set_name, state.asked, state.reclaim = set_name, scope, reclaim
-        state.setters = {}
-        if set_name:
-            state.setters = {set_name + suffix: "_set" + suffix for suffix in ("", "_obj", "_fun")}
-        _own_names.update(state.setters)
+        _state_of(self).given = {"set_name": set_name, "scope": scope, "reclaim": reclaim}
         own = _dict_of(self)
         own |= {"_scope": scope, "_pool_max_size": max_size, "_pool_kwargs": pool_parameters}
+        Proxy._shape(self, _ALL_NAMES)
         self._set(obj, fun, mandatory=False)
 
     # Setting it
@@ -2128,11 +1956,9 @@ class Proxy(_Handle, Generic[T]):
             raise ProxyException("Proxy cannot set both obj and fun")
         if obj is not None:
             return self._set_obj(obj)
-        if fun is not None:
-            return self._set_fun(fun)
-        if mandatory:
+        if fun is None and mandatory:
             raise ProxyException("Proxy must set either obj or fun")
-        return self
+        return self if fun is None else self._set_fun(fun)
 
     def _set_obj(self, obj: T | None) -> Proxy[T]:
         """Set one object for everybody; `None` makes the proxy unset.
@@ -2143,7 +1969,7 @@ class Proxy(_Handle, Generic[T]):
         Returns:
             The proxy.
         """
-        _become(self, obj, None, None)
+        Proxy._become(self, obj, None)
         return self
 
     def _set_fun(self, fun: Callable[[int], T]) -> Proxy[T]:
@@ -2161,16 +1987,7 @@ class Proxy(_Handle, Generic[T]):
         """
         if not callable(fun):
             raise ProxyException(f"fun must be callable, not {fun!r}")
-        own = _dict_of(self)
-        pool: Pool[T] | None = None
-        try:
-            if own["_pool_max_size"] is not None and _state_of(self).asked is not _Scope.SHARED:
-                pool = Pool(fun, max_size=own["_pool_max_size"], **own["_pool_kwargs"])
-            _become(self, None, fun, pool)
-        except BaseException:
-            if pool is not None and own["_pool"] is not pool:
-                pool.shutdown()
-            raise
+        Proxy._become(self, None, fun)
         return self
 
     def _set_pool(self, **parameters: Any) -> None:
@@ -2205,8 +2022,8 @@ class Proxy(_Handle, Generic[T]):
             PoolException: As for `Pool.get`.
         """
         own = _dict_of(self)
-        place = _place_of(own["_local"])
-        obj: T = place["obj"] if "obj" in place else _draw(self, own, timeout)
+        place = vars(own["_local"])
+        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, own, timeout)[0]
         return obj
 
     def _has_obj(self) -> bool:
@@ -2215,11 +2032,11 @@ class Proxy(_Handle, Generic[T]):
 
     def _ret_obj(self) -> None:
         """Give the current object back to its pool; if there is none, do nothing."""
-        _end(self, broken=False)
+        Proxy._end(self, broken=False)
 
     def _invalidate_obj(self) -> None:
         """Destroy the current object, say a broken connection, instead of giving it back."""
-        _end(self, broken=True)
+        Proxy._end(self, broken=True)
 
     def _obj(self, timeout: float | None = None) -> _ProxyBlock[T]:
         """Give the current object for a `with` block, and return it at the end of the outermost one.
@@ -2237,70 +2054,50 @@ class Proxy(_Handle, Generic[T]):
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
 
     def __getattribute__(self, name: str) -> Any:
-        if name in _own_names:
-            own = name if name in _PROXY_NAMES else _own_name(self, name)
-            if own is not None:
-                return object.__getattribute__(self, own)
+        if name in _own_names and (name in _PROXY_OWN or name in type(self).__own or name in _dict_of(self)):
+            return object.__getattribute__(self, name)
         try:
             obj = super()._fast.obj
         except AttributeError:
             pass
         else:
             return getattr(obj, name)
-        return _absent(self, name)
+        return Proxy._absent(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _own_names:
-            try:
-                obj = super()._fast.obj
-            except AttributeError:
-                pass
-            else:
-                if hasattr(obj, name):
-                    setattr(obj, name, value)
-                    return
-        target = _target(self, name)
-        if target is _NOTHING:
+        try:
+            target = super()._fast.obj if name not in _own_names else _NOTHING
+        except AttributeError:
+            target = _NOTHING
+        if target is _NOTHING or not hasattr(target, name):
+            target = Proxy._target(self, name)
+        if target is not _NOTHING:
+            setattr(target, name, value)
+        else:
             _own_names.add(name)
             object.__setattr__(self, name, value)
-            _refresh(self)
-        else:
-            setattr(target, name, value)
+            Proxy._shape(self)
 
     def __delattr__(self, name: str) -> None:
-        target = _target(self, name)
-        if target is _NOTHING:
-            if _own_name(self, name) is None and _dict_of(self)["_fun"] is None and not self._has_obj():
-                raise ProxyUnset(f"the proxy is not set yet, and has no {name!r}")
-            object.__delattr__(self, name)
-            _refresh(self)
-        else:
+        target = Proxy._target(self, name)
+        if target is not _NOTHING:
             delattr(target, name)
+        elif Proxy._is_unset(self) and name not in type(self).__own and name not in _dict_of(self):
+            raise ProxyUnset(f"the proxy is not set yet, and has no {name!r}")
+        else:
+            object.__delattr__(self, name)
+            Proxy._shape(self)
 
     def __repr__(self) -> str:
-        obj = _look(self)
+        obj, fun = Proxy._look(self), _dict_of(self)["_fun"]
         if obj is not _NOTHING:
             return repr(obj)
-        fun = _dict_of(self)["_fun"]
-        if fun is None:
-            return "<Proxy unset>"
-        return f"<Proxy of {getattr(fun, '__qualname__', type(fun).__name__)}>"
-
-    def __bool__(self) -> bool:
-        try:
-            obj = super()._fast.obj
-        except AttributeError:
-            pass
-        else:
-            return bool(obj)
-        obj = _look(self)
-        return _dict_of(self)["_fun"] is not None if obj is _NOTHING else bool(obj)
+        name = getattr(fun, "__qualname__", type(fun).__name__)
+        return "<Proxy unset>" if fun is None else f"<Proxy of {name}>"
 
     def __dir__(self) -> list[str]:
-        obj = _look(self)
-        if obj is _NOTHING:
-            return sorted({*type(self).__own, *_state_of(self).setters})
-        return dir(obj)
+        obj = Proxy._look(self)
+        return sorted(type(self).__own) if obj is _NOTHING else dir(obj)
 
     def __copy__(self) -> Proxy[T]:
         return self
@@ -2308,388 +2105,278 @@ class Proxy(_Handle, Generic[T]):
     def __deepcopy__(self, memo: object) -> Proxy[T]:
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        cls: Any = _program_class(type(self))
-        if cls.__reduce__ is not object.__reduce__:  # a subclass knows better
-            return cls.__reduce__(self)
-        own, state = _dict_of(self), _state_of(self)
-        parameters = {"set_name": state.set_name, "scope": state.asked, "reclaim": state.reclaim}
-        parameters |= {"max_size": own["_pool_max_size"], **own["_pool_kwargs"]}
-        content = (
-            own["_local"].obj if own["_fun"] is None and self._has_obj() else None,
-            own["_fun"],
-            own["_pool"],
-        )
-        if "__getstate__" in type(self).__own:
-            mine = cls.__getstate__(self)
-        else:
-            mine = {name: value for name, value in own.items() if name not in _KEPT}
+    def __reduce__(self: Any) -> Any:
+        cls, own, state = type(self)._Proxy__program, _dict_of(self), _state_of(self)
+        parameters = {"max_size": own["_pool_max_size"], **own["_pool_kwargs"], **state.given}
+        obj = own["_local"].obj if own["_fun"] is None and self._has_obj() else None
+        arguments = cls, state.key, parameters, obj, own["_fun"], own["_pool"]
         # its own attributes come last, since they may refer to it
-        return _unpickle_proxy, (cls, state.key, parameters, content), mine or None, None, None, _take_over
+        return _unpickle_proxy, arguments, cls.__getstate__(self) or None, None, None, cls.__setstate__
 
-    if TYPE_CHECKING:
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in _dict_of(self).items() if name not in _KEPT}
 
-        def __getattr__(self, name: str) -> Any: ...
+    def __setstate__(self, state: Any) -> None:
+        _own_names.update(state)
+        _dict_of(self).update(state)
 
-        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
-        __aiter__ = __anext__ = _ANY
-        __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = __neg__ = __abs__ = _ANY
-        __int__ = __float__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = _ANY
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _ANY
-        __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __divmod__ = _ANY
-        __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _ANY
-        __rand__ = __ror__ = __xor__ = __rxor__ = __invert__ = __pos__ = __round__ = _ANY
+    # Inside: these names are not seen on a proxy, where they are the object's
+
+    def _overrides(self: Any, name: str) -> bool:
+        """Whether a program has its own version of a method, in its class or for this proxy."""
+        return name in type(self)._Proxy__declared or name in _dict_of(self)
+
+    def _made_class(self: Any, names: frozenset[str]) -> Any:
+        """The class for proxies of the same class of the program that forward some special methods."""
+        program = vars(type(self)).get("_Proxy__program", type(self))
+        prefix = _state_of(self).given["set_name"]
+        setters = {f"{prefix}{end}": getattr(program, f"_set{end}") for end in ("", "_obj", "_fun") if prefix}
+        if "_Proxy__made" not in vars(program):
+            program._Proxy__made = {}
+        key = names, *setters.items()
+        if key not in program._Proxy__made:
+            bases = [base for base in reversed(program.__mro__) if base not in Proxy.__mro__]
+            found = {name: value for base in bases for name, value in vars(base).items()}
+            annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
+            declared = (found.keys() | annotated) - _MADE_BY_CLASS
+            if any(isinstance(value, functools.cached_property) for value in found.values()):
+                declared.add("__dict__")  # where these keep their values
+            own = _PROXY_OWN | declared | setters.keys()
+            _own_names.update(own)
+            members = {name: setter for name, setter in setters.items() if name not in declared}
+            members |= {name: getattr(program, name) for name in ("__doc__", "__module__", "__qualname__")}
+            members |= {"_Proxy__program": program, "_Proxy__own": own, "_Proxy__declared": declared}
+            methods = {name: method for name, method in _FORWARDED.items() if name in names}
+            if "__getattr__" in declared:
+                methods["__getattr__"] = _any(getattr)  # behind that of the program
+            forwards = type("Forwards", (), {"__slots__": (), "__hash__": None, **methods})
+            made = type(program)(program.__name__, (_Made, program, forwards), {"__slots__": (), **members})
+            program._Proxy__made[key] = made
+        return program._Proxy__made[key]
+
+    def _shape(self: Any, names: frozenset[str] | None = None) -> None:
+        """Forward those special methods from now on; let accesses go the fast way, or the program's own."""
+        if names is not None:
+            object.__setattr__(self, "__class__", Proxy._made_class(self, names))
+        own, seams = _dict_of(self), ("_get_obj", "__getattr__")
+        slow = _state_of(self).building or any(Proxy._overrides(self, seam) for seam in seams)
+        object.__setattr__(self, "_fast", Proxy.Local() if slow else own["_local"])
+
+    def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
+        """Stand for that from now on, by a new local; a former pool is retired."""
+        own, state = _dict_of(self), _state_of(self)
+        asked = state.given["scope"]
+        scope = Proxy.Scope.THREAD if fun is not None and asked is Proxy.Scope.AUTO else asked
+        scope = scope if obj is None else Proxy.Scope.SHARED
+        local, key = _new_local(scope), os.urandom(16).hex()  # under which it travels, and arrives once
+        if obj is not None:
+            local.obj = obj
+        seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
+        names, numbers, nobjs = _special_names(obj, seen), _Numbers(), int(obj is not None)
+        size, former = own["_pool_max_size"], None
+        try:
+            if fun is not None and pool is None and size is not None and scope is not Proxy.Scope.SHARED:
+                pool = Pool(fun, max_size=size, **own["_pool_kwargs"])
+            with state.lock:
+                former, _replaced = own["_pool"], own["_local"]  # which is dropped without the lock
+                own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
+                own["_nobjs"], state.numbers, state.seen, state.key = nobjs, numbers, seen, key
+            Proxy._shape(self, names)
+            if former is not None:
+                former._retire()
+        except BaseException:
+            if own["_local"] is local:
+                Proxy._shape(self, names)
+                if former is not None:
+                    former._retire()
+            elif pool is not None:
+                pool.shutdown()
+            raise
+
+    def _begin_anew(self: Any) -> None:
+        """Forget what is current in the child of a fork, but for an object that the program has set."""
+        own, state = _dict_of(self), _state_of(self)
+        state.lock, state.making = _Lock(), _cooperative_lock()
+        _process.parents.append(own["_local"])
+        if own["_fun"] is not None:
+            own["_local"], own["_nobjs"], state.numbers = _new_local(own["_scope"]), 0, _Numbers()
+            Proxy._shape(self)
+
+    def _draw(self, own: dict[str, Any], timeout: float | None, *keys: int) -> tuple[Any, Any, Any]:
+        """Get the current object from the pool, or make it: it, its lease, which blocks are in, its place."""
+        state, pool, local = _state_of(self), own["_pool"], own["_local"]
+        if pool is None and own["_fun"] is None:
+            raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
+        lease, former, place, obj = None, None, {}, _NOTHING
+        try:
+            if pool is None:
+                obj = Proxy._make(own, state, local)
+            else:
+                lease = _Lease(pool, obj, keys, state.given["reclaim"])
+                lease.obj = obj = pool.get(timeout=timeout)
+                try:
+                    lease.record = record = pool._alive[id(obj)]
+                    lease.lending = record.lending
+                except (AttributeError, KeyError):  # of a pool, or a get, of the program's own
+                    pass
+                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
+                    place = {"lease": lease, "obj": obj}
+                    former = local._show(place).get("lease")
+                else:
+                    place = vars(local)
+                    if "lease" in place:  # all in one step, without a call
+                        former = place["lease"]
+                    place["lease"], place["obj"] = lease, obj
+                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
+                    former.end({})
+                own["_nobjs"] = pool._nobjs
+        except BaseException as exc:
+            obj = _NOTHING
+            if lease is not None:
+                lease.abandon(place)
+            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
+                text = f"{type(exc).__name__}: {exc}"
+                raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
+            if own["_pool"] is pool or not isinstance(exc, PoolException):
+                raise
+        if obj is _NOTHING:  # it has been set anew
+            return Proxy._draw(self, own, timeout, *keys)
+        if type(obj) is not state.seen:
+            with state.lock:
+                if own["_local"] is local:
+                    names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
+                    state.seen = type(obj)
+                    Proxy._shape(self, names)
+        return obj, lease, place
+
+    @staticmethod
+    def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
+        """Make the current object without a pool, with a number that no other has."""
+        numbers, making = state.numbers, state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
+        if making._is_owned():
+            raise ProxyException("the object of the proxy is needed to make it")
+        with making:  # everybody waits for the one object
+            if not hasattr(local, "obj"):
+                with state.lock:
+                    number = numbers.take()
+                try:
+                    obj = own["_fun"](number)
+                except BaseException:
+                    numbers.give_back(number)
+                    raise
+                local.obj = obj
+                with state.lock:
+                    own["_nobjs"] += 1
+            return local.obj
+
+    def _end(self: Any, broken: bool) -> None:
+        """Give the current object back, or destroy it."""
+        own = _dict_of(self)
+        pool, place = own["_pool"], vars(own["_local"])
+        if pool is not None and "obj" in place:
+            obj, lease = place["obj"], None
+            if (
+                "lease" in place
+            ):  # no call, at which a signal handler might return the object and draw it again
+                lease = place["lease"]
+            if lease is None or lease.obj is not obj:  # a program has put it there
+                place["lease"] = by_hand = _Lease(pool, obj)
+                by_hand.end(place, broken)
+            if lease is not None:
+                lease.end(place, broken)
+
+    def _current(self: Any) -> Any:
+        """The current object, drawn where there is none yet."""
+        return _own(self, "_get_obj")()
+
+    def _look(self: Any, default: Any = _NOTHING) -> Any:
+        """The current object, or something else where it would have to be drawn."""
+        local = _dict_of(self)["_local"]
+        place = vars(local)
+        if "obj" not in place:
+            return default
+        return place["obj"] if _fast_of(self) is local else Proxy._current(self)
+
+    def _is_unset(self: Any) -> bool:
+        return _dict_of(self)["_fun"] is None and Proxy._look(self) is _NOTHING
+
+    def _text(self: Any) -> Any:
+        return repr(self) if Proxy._is_unset(self) else Proxy._current(self)
+
+    def _absent(self: Any, name: str) -> Any:
+        """An attribute of an object which is not there yet, or not to be had in the fast way."""
+        special = name.startswith("__") and name.endswith("__")
+        obj, seen = Proxy._look(self), _state_of(self).seen
+        if obj is _NOTHING and special and _defines(type(self), name):
+            return _own(self, name)
+        probed = special or f"{name}=".startswith(_PROBES)
+        if obj is _NOTHING and probed and not _defines(seen, name):
+            raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
+        if not special and Proxy._overrides(self, "__getattr__"):
+            raise AttributeError(name)  # Python calls it now
+        return getattr(Proxy._current(self) if obj is _NOTHING else obj, name)
+
+    def _target(self, name: str) -> Any:
+        """Whose attribute is assigned or deleted by that name: the object, or `_NOTHING`: the proxy's own."""
+        own, state = _dict_of(self), _state_of(self)
+        if state.building or name in own or name in type(self).__own:
+            return _NOTHING
+        obj = Proxy._look(self)
+        if obj is not _NOTHING:
+            return obj if hasattr(obj, name) or _defines(type(obj), name) else _NOTHING
+        # nothing of an object is run, and none is drawn, to find out
+        for made in [] if own["_pool"] is None else own["_pool"]._uses:
+            has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
+            return Proxy._current(self) if has else _NOTHING
+        return Proxy._current(self) if _defines(state.seen, name) else _NOTHING
 
 
-_own: Callable[[Any, str], Any] = object.__getattribute__
-_handle: Any = _Handle
-_fast_of: Callable[[Any], Any] = _handle._fast.__get__
-_state_of: Callable[[Any], Any] = _handle._state.__get__
-_dict_of: Callable[[Any], dict[str, Any]] = _handle._kept.__get__
+_Function = Callable[..., Any]
+_own: _Function = object.__getattribute__
+_fast_of: _Function = _Handle._fast.__get__
+_state_of: _Function = _Handle._state.__get__
+_dict_of: Callable[[Any], dict[str, Any]] = vars(_Handle)["__dict__"].__get__
 
 _KEPT = frozenset("_fun _scope _local _pool _pool_max_size _pool_kwargs _nobjs __orig_class__".split())
-_PROXY_NAMES = _KEPT | frozenset(
+_PROXY_OWN = _KEPT | frozenset(
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj Scope Local
-    __copy__ __deepcopy__ __reduce_ex__ __mro_entries__ __signature__""".split()
+    __copy__ __deepcopy__ __reduce__ __reduce_ex__ __mro_entries__ __signature__""".split()
 )
 # of all proxies, to tell the others apart fast; kept when the module is reloaded
 _own_names: set[str] = globals().get("_own_names", set())
-_own_names |= _PROXY_NAMES
 # what a class statement adds by itself, whatever the version of Python
-_MADE_BY_CLASS = {*vars(_Local), *vars(_Handle)} | set(
+_MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle)} | set(
     """__annotations__ __annotate_func__ __annotate__ __annotations_cache__ __conditional_annotations__
     __static_attributes__ __firstlineno__ __orig_bases__ __parameters__ __abstractmethods__ _abc_impl
     __init__ __new__""".split()
 )
+# of annotations, those that cannot be evaluated, too, since they are made on demand
+_FORMAT: dict[str, Any] = {"format": 3} if sys.version_info >= (3, 14) else {}
 
-
-def _annotations(cls: type) -> Iterable[str]:
-    if sys.version_info >= (3, 14):  # made on demand there
-        import annotationlib
-
-        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    declared: dict[str, Any] = vars(cls).get("__annotations__", {})
-    return declared
-
-
-def _program_class(cls: Any) -> Any:
-    """The program's class of a class that was made for proxies, or any other itself."""
-    return vars(cls).get("_Proxy__program", cls)
-
-
-def _made_class(program: Any, names: frozenset[str]) -> Any:
-    """The class for proxies of a program's class that forward some special methods."""
-    if "_Proxy__made" not in vars(program):
-        program._Proxy__made = {}
-    if names not in program._Proxy__made:
-        bases = [base for base in program.__mro__ if base not in Proxy.__mro__]
-        declared = {name for base in bases for name in (*vars(base), *_annotations(base))} - _MADE_BY_CLASS
-        values = [value for base in bases for value in vars(base).values()]
-        if any(isinstance(value, functools.cached_property) for value in values):
-            declared.add("__dict__")  # where these keep their values
-        _own_names.update(declared)
-        members: dict[str, Any] = {
-            "__slots__": (),
-            "__doc__": program.__doc__,
-            "__module__": program.__module__,
-            "__qualname__": program.__qualname__,
-            "_Proxy__program": program,
-            "_Proxy__own": _PROXY_NAMES | declared,
-            "_Proxy__overridden": frozenset(declared & {*vars(Proxy), "__getattr__"}),
-        }
-        if "__hash__" not in names | declared:
-            members["__hash__"] = None
-        methods = {name: method for name, method in _FORWARDED.items() if name in names}
-        if "__getattr__" in declared:
-            methods["__getattr__"] = _forward_getattr
-        forwards = type("Forwards", (), {"__slots__": (), **methods})
-        made = type(program)(program.__name__, (_Made, program, forwards), members)
-        program._Proxy__made[names] = made
-    return program._Proxy__made[names]
-
-
-def _overrides(proxy: Any, name: str) -> bool:
-    """Whether a program has its own version of a method, in its class or for this proxy."""
-    return name in type(proxy)._Proxy__overridden or name in _dict_of(proxy)
-
-
-def _refresh(proxy: Any) -> None:
-    """Let accesses go the fast way, or by the program's own `_get_obj` and `__getattr__`."""
-    slow = _state_of(proxy).building or _overrides(proxy, "_get_obj") or _overrides(proxy, "__getattr__")
-    object.__setattr__(proxy, "_fast", _Local() if slow else _dict_of(proxy)["_local"])
-
-
-def _reshape(proxy: Any, names: frozenset[str]) -> None:
-    """Forward those special methods from now on."""
-    object.__setattr__(proxy, "__class__", _made_class(_program_class(type(proxy)), names))
-    _refresh(proxy)
-
-
-def _own_name(proxy: Any, name: str) -> str | None:
-    """Under which of its own names a proxy has what is asked for; `None`: it is the object's."""
-    if name in type(proxy)._Proxy__own or name in _dict_of(proxy):
-        return name
-    own: str | None = _state_of(proxy).setters.get(name)
-    return own
-
-
-# Setting, drawing and ending
-
-
-def _become(proxy: Any, obj: Any, fun: Any, pool: Pool[Any] | None) -> None:
-    """Stand for that from now on, by a new local; a former pool is retired."""
-    own, state = _dict_of(proxy), _state_of(proxy)
-    scope = state.asked
-    if obj is not None:
-        scope = _Scope.SHARED
-    elif fun is not None and scope is _Scope.AUTO:
-        scope = _Scope.THREAD
-    local = _new_local(scope)
-    if obj is not None:
-        local.obj = obj
-    seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
-    names, nobjs, key = _special_names(obj, seen), int(obj is not None), os.urandom(16).hex()
-    numbers: list[int] = []
-    former: Any = None
-    try:
-        with state.lock:
-            former, replaced = own["_pool"], own["_local"]  # which is dropped without the lock
-            own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
-            own["_nobjs"] = nobjs
-            state.next_number, state.spare_numbers, state.seen, state.key = 0, numbers, seen, key
-            _reshape(proxy, names)
-        if former is not None and former is not pool:
-            former._retire()
-        del replaced
-    except BaseException:
-        if own["_local"] is local:
-            _reshape(proxy, names)
-            if former is not None and former is not pool:
-                former._retire()
-        raise
-
-
-def _begin_anew(proxy: Any) -> None:
-    """Forget what is current in the child of a fork, but for an object that the program itself has set."""
-    own, state = _dict_of(proxy), _state_of(proxy)
-    state.lock, state.making = _Lock(), _cooperative_lock()
-    _process.parents.append(own["_local"])
-    if own["_fun"] is not None:
-        own["_local"] = _new_local(own["_scope"])
-        own["_nobjs"] = state.next_number = 0
-        state.spare_numbers = []
-        _refresh(proxy)
-
-
-def _draw(proxy: Any, own: dict[str, Any], timeout: float | None) -> Any:
-    """Get the current object from the pool, or make it."""
-    state, pool, local = _state_of(proxy), own["_pool"], own["_local"]
-    lease: _Lease | None = None
-    former: _Lease | None = None
-    failure: BaseException | None = None
-    obj: Any = None
-    again = False
-    try:
-        if pool is None:
-            obj = _make_current(own, state, local)
-        else:
-            lease = _ReclaimedLease(pool) if state.reclaim else _Lease(pool)
-            lease.obj = obj = pool.get(timeout=timeout)
-            try:
-                lease.record = record = pool._alive[id(obj)]
-                lease.lending = record.lending
-            except (AttributeError, KeyError):  # of a pool, or a get, of the program's own
-                pass
-            if (
-                type(local) is _ContextLocal
-            ):  # the old place may be shared; the new one is complete when shown
-                former = local._show({"lease": lease, "obj": obj}).get("lease")
-            else:
-                place = local._own_place() if type(local) is _KeyedLocal else _place_of(local)
-                if "lease" in place:  # all in one step, without a call
-                    former = place["lease"]
-                place["lease"] = lease
-                place["obj"] = obj
-            if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
-                former.end({})
-            own["_nobjs"] = pool._nobjs
-            if state.reclaim and type(local) is _KeyedLocal and not hasattr(local, "linked"):
-                local.linked = _link_greenlet(proxy)
-    except BaseException as exc:
-        if lease is not None:
-            lease.abandon(_place_of(local))
-        again = isinstance(exc, PoolException) and own["_pool"] is not pool  # it has been set anew
-        if not again and (own["_fun"] is None or not isinstance(exc, AttributeError)):
-            raise
-        failure = exc
-    if again:
-        return _draw(proxy, own, timeout)
-    if failure is not None:  # it must not look as if the object had no such attribute
-        text = f"{type(failure).__name__}: {failure}"
-        raise ProxyException(f"cannot make the object of the proxy: {text}") from failure
-    if type(obj) is not state.seen:
-        with state.lock:
-            if own["_local"] is local:
-                names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
-                state.seen = type(obj)
-                _reshape(proxy, names)
-    return obj
-
-
-def _make_current(own: dict[str, Any], state: Any, local: Any) -> Any:
-    """Make the current object without a pool."""
-    if own["_fun"] is None:
-        raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-    if own["_scope"] is not _Scope.SHARED:
-        local.obj = obj = _make(own, state)
-        return obj
-    with state.making:  # everybody waits for the one object
-        if not hasattr(local, "obj"):
-            if hasattr(local, "begun"):
-                raise ProxyException("the object of the proxy is needed to make it")
-            local.begun = True
-            try:
-                local.obj = _make(own, state)
-            finally:
-                del local.begun
-        return local.obj
-
-
-def _make(own: dict[str, Any], state: Any) -> Any:
-    """Make an object with a number that no other has."""
-    with state.lock:
-        spare_numbers = state.spare_numbers
-        if spare_numbers:
-            number = spare_numbers.pop()
-        else:
-            number = state.next_number
-            state.next_number += 1
-    try:
-        obj = own["_fun"](number)
-    except BaseException:
-        spare_numbers.append(number)
-        raise
-    with state.lock:
-        own["_nobjs"] += 1
-    return obj
-
-
-def _link_greenlet(proxy: Proxy[Any]) -> bool:
-    """See that the end of an eventlet greenlet ends its lease, though somebody may keep the greenlet."""
-    from eventlet import getcurrent
-
-    link = getattr(getcurrent(), "link", None)
-    if link is not None:
-        link(lambda _: proxy._ret_obj())
-    return link is not None
-
-
-def _end(proxy: Any, broken: bool) -> None:
-    """Give the current object back, or destroy it."""
-    own = _dict_of(proxy)
-    pool, place = own["_pool"], _place_of(own["_local"])
-    if pool is not None and "obj" in place:
-        obj, lease = place["obj"], place.get("lease")
-        if lease is None or lease.obj is not obj:  # a program has put it there
-            try:
-                (pool.invalidate if broken else pool.ret)(obj)
-            finally:
-                place.pop("obj", None)
-        if lease is not None:
-            lease.end(place, broken)
-
-
-# Looking and drawing
 
 # asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
-_PROBES = frozenset(
-    """pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist place_as
-    _spec_class _spec_asyncs _partialmethod getdoc""".split()
+_PROBES = tuple(
+    """_ipython_ _is_coroutine _mock_ _repr_ pytestmark= _pytestfixturefunction= getdoc= place_as=
+    _spec_class= _spec_asyncs= _partialmethod= pytest_mock_example_attribute_that_shouldnt_exist=""".split()
 )
-_PROBE_PREFIXES = ("_ipython_", "_is_coroutine", "_mock_", "_repr_")
 
 
-def _defines(cls: type, name: str) -> bool:
-    """Whether a class defines that name for its instances."""
-    return any(name in vars(base) for base in cls.__mro__)
+def _defines(cls: type | None, name: str) -> bool:
+    """Whether a class, if it is known, defines that name for its instances."""
+    return cls is not None and any(name in vars(base) for base in cls.__mro__)
 
 
-def _current(proxy: Any) -> Any:
-    """The current object, drawn where there is none yet."""
-    return _own(proxy, "_get_obj")()
-
-
-def _look(proxy: Any) -> Any:
-    """The current object, or `_NOTHING` where it would have to be drawn."""
-    obj = _place_of(_dict_of(proxy)["_local"]).get("obj", _NOTHING)
-    return _current(proxy) if obj is not _NOTHING and _overrides(proxy, "_get_obj") else obj
-
-
-def _is_unset(proxy: Any) -> bool:
-    return _dict_of(proxy)["_fun"] is None and _look(proxy) is _NOTHING
-
-
-def _absent(proxy: Any, name: str) -> Any:
-    """An attribute of an object which is not there yet, or not to be had in the fast way."""
-    special = name.startswith("__") and name.endswith("__")
-    obj = _look(proxy)
-    if obj is _NOTHING and special and _defines(type(proxy), name):
-        return _own(proxy, name)
-    if obj is _NOTHING and (special or name.startswith(_PROBE_PREFIXES) or name in _PROBES):
-        seen = _state_of(proxy).seen
-        if seen is None or not _defines(seen, name):
-            raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
-    if not special and _overrides(proxy, "__getattr__"):
-        raise AttributeError(name)  # Python calls it now
-    return getattr(_current(proxy) if obj is _NOTHING else obj, name)
-
-
-def _forward_getattr(self: Any, name: str) -> Any:
-    """The `__getattr__` behind that of a subclass."""
-    return getattr(_current(self), name)
-
-
-def _target(proxy: Any, name: str) -> Any:
-    """Whose attribute is assigned or deleted by that name: the object, or `_NOTHING` for the proxy itself."""
-    pool, seen = _dict_of(proxy)["_pool"], _state_of(proxy).seen
-    if _state_of(proxy).building or _own_name(proxy, name) is not None:
-        return _NOTHING
-    obj = _look(proxy)
-    if obj is not _NOTHING:
-        return obj if hasattr(obj, name) or _defines(type(obj), name) else _NOTHING
-    # nothing of an object is run, and none is drawn, to find out
-    made = list(pool._uses) if pool is not None else []
-    if made:
-        has = inspect.getattr_static(made[0], name, _NOTHING) is not _NOTHING
-    else:
-        has = seen is not None and _defines(seen, name)
-    return _current(proxy) if has else _NOTHING
-
-
-def _take_over(proxy: Any, own: dict[str, Any]) -> None:
-    """Give an unpickled proxy its own attributes."""
-    cls: Any = type(proxy)
-    if "__setstate__" in cls._Proxy__own:
-        cls.__setstate__(proxy, own)
-    else:
-        _own_names.update(own)
-        _dict_of(proxy).update(own)
-
-
-def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], content: tuple[Any, ...]) -> Any:
+def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
     """The proxy that came here under that key."""
-    with _process.arrivals:
-        proxy = _process.arrived.get(key)
-        if proxy is None:
-            proxy = cls.__new__(cls)
-            Proxy.__init__(proxy, **parameters)
-            _become(proxy, *content)
-            if content[1] is not None:
-                _state_of(proxy).key = key
-                _process.arrived[key] = proxy
-    if content[1] is not None:
-        _process.recent.append(proxy)
-    return proxy
+
+    def make() -> Any:
+        proxy = cls.__new__(cls)
+        Proxy.__init__(proxy, **parameters)
+        Proxy._become(proxy, *content)
+        _state_of(proxy).key = key
+        return proxy
+
+    return make() if content[1] is None else _arrive(key, make)
 
 
 #
@@ -2697,21 +2384,7 @@ def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], content: tup
 #
 
 
-def _special(obj: Any, name: str) -> Any:
-    """A special method as Python finds it: on the type."""
-    for cls in type(obj).__mro__:
-        if name in vars(cls):
-            method = vars(cls)[name]
-            bind = getattr(type(method), "__get__", None)
-            return method if bind is None else bind(method, obj, type(obj))
-    raise TypeError(f"{type(obj).__name__!r} object has no {name}")
-
-
-async def _nothing() -> None:
-    """What leaving the context of an object that is gone gives."""
-
-
-def _unary(operation: Callable[[Any], Any]) -> Callable[..., Any]:
+def _unary(operation: _Function, find: _Function = Proxy._current) -> _Function:
     def method(self: Any) -> Any:
         try:
             obj = _fast_of(self).obj
@@ -2719,12 +2392,12 @@ def _unary(operation: Callable[[Any], Any]) -> Callable[..., Any]:
             pass
         else:
             return operation(obj)
-        return operation(_current(self))
+        return operation(find(self))
 
     return method
 
 
-def _binary(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+def _binary(operation: _Function, identity: bool = False) -> _Function:
     def method(self: Any, other: Any) -> Any:
         try:
             obj = _fast_of(self).obj
@@ -2732,49 +2405,26 @@ def _binary(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
             pass
         else:
             return operation(obj, other)
-        return operation(_current(self), other)
+        if identity and (Proxy._is_unset(self) or other is type or other is object):
+            return NotImplemented  # hence by identity; `inspect` asks anything whether it is these two
+        return operation(Proxy._current(self), other)
 
     return method
 
 
-def _any(operation: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, /, *args, **kwargs: operation(_current(self), *args, **kwargs)
+def _any(operation: _Function, find: _Function = Proxy._current) -> _Function:
+    return lambda self, /, *args, **kwargs: operation(find(self), *args, **kwargs)
 
 
-def _with_unwrapped(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Of an operation which would take a proxy for something else than what it stands for."""
-    return _binary(lambda obj, other: operation(obj, _unwrapped(other)))
-
-
-def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+def _reflected(operation: _Function) -> _Function:
     return _binary(lambda obj, other: operation(other, obj))
 
 
-def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+def _in_place(operation: _Function) -> _Function:
     def method(self: Any, other: Any) -> Any:
-        obj = _current(self)
+        obj = Proxy._current(self)
         result = operation(obj, _unwrapped(other))
         return self if result is obj else result
-
-    return method
-
-
-def _textual(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """Of an operation that an unset proxy has as well."""
-    return lambda self, *args: operation(repr(self) if _is_unset(self) else _current(self), *args)
-
-
-def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def method(self: Any, other: Any) -> Any:
-        try:
-            obj = _fast_of(self).obj
-        except AttributeError:
-            pass
-        else:
-            return operation(obj, other)
-        if _is_unset(self) or other is type or other is object:  # which `inspect` asks of anything
-            return NotImplemented  # hence by identity
-        return operation(_current(self), other)
 
     return method
 
@@ -2783,7 +2433,7 @@ class _Call(property):
     """The method `__call__`: where Python binds it to a proxy, it finds the object itself, and calls that."""
 
     def __call__(self, proxy: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
-        return _current(proxy)(*args, **kwargs)
+        return Proxy._current(proxy)(*args, **kwargs)
 
 
 def _called(self: Any) -> Any:
@@ -2793,64 +2443,53 @@ def _called(self: Any) -> Any:
         return types.MethodType(_FORWARDED["__call__"], self)
 
 
-def _by_name(name: str) -> Callable[..., Any]:
-    return _any(lambda obj, *args: _special(obj, name)(*args))
+def _by_name(name: str) -> _Function:
+    def call(obj: Any, *args: Any) -> Any:
+        found = [vars(cls)[name] for cls in type(obj).__mro__ if name in vars(cls)]
+        if not found:
+            raise TypeError(f"{type(obj).__name__!r} object has no {name}")
+        return getattr(found[0], "__get__", lambda *_: found[0])(obj, type(obj))(*args)
 
-
-def _exit(name: str, absent: Callable[[], Any]) -> Callable[..., Any]:
-    """Leave a context, which draws nothing."""
-
-    def method(self: Any, *args: Any) -> Any:
-        obj = _look(self)
-        return absent() if obj is _NOTHING else _special(obj, name)(*args)
-
-    return method
+    return call
 
 
 def _unwrapped(obj: Any) -> Any:
     while issubclass(type(obj), Proxy):
-        obj = _current(obj)
+        obj = Proxy._current(obj)
     return obj
 
 
-def _mro_entries(obj: Any, bases: tuple[Any, ...]) -> Any:
-    obj = _unwrapped(obj)
-    return (obj,) if issubclass(type(obj), type) else _special(obj, "__mro_entries__")(bases)
-
-
-# Those that every object has
-_EVERY: dict[str, Callable[..., Any]] = {
-    "__str__": _textual(str),
-    "__format__": _textual(format),
-    "__hash__": _unary(hash),
-    "__eq__": _comparison(operator.eq),
-    "__ne__": _comparison(operator.ne),
+# One row a special method. Left out on purpose, as their mere presence changes
+# what a thing is: __await__ (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like),
+# __length_hint__, __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the
+# proxy itself stay its own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
+_FORWARDED: dict[str, _Function] = {
+    "__bool__": _unary(operator.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
+    "__str__": _any(str, Proxy._text),
+    "__format__": _any(format, Proxy._text),
+    "__eq__": _binary(operator.eq, identity=True),
+    "__ne__": _binary(operator.ne, identity=True),
     "__lt__": _binary(operator.lt),
     "__le__": _binary(operator.le),
     "__gt__": _binary(operator.gt),
     "__ge__": _binary(operator.ge),
-}
-# One row a special method that only some objects have. Left out on purpose, as their mere presence changes
-# what a thing is: __await__ (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like),
-# __length_hint__, __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the
-# proxy itself stay its own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
-_FORWARDED: dict[str, Callable[..., Any]] = {
+    "__hash__": _unary(hash),
     "__bytes__": _unary(bytes),
     "__call__": _Call(_called),
     "__len__": _unary(len),
     "__getitem__": _binary(operator.getitem),
     "__setitem__": _any(operator.setitem),
     "__delitem__": _binary(operator.delitem),
-    "__contains__": _with_unwrapped(operator.contains),
+    "__contains__": _binary(lambda obj, other: operator.contains(obj, _unwrapped(other))),
     "__iter__": _unary(iter),
     "__reversed__": _unary(reversed),
     "__next__": _unary(next),
     "__aiter__": _unary(aiter),
     "__anext__": _unary(anext),
-    "__enter__": _by_name("__enter__"),
-    "__exit__": _exit("__exit__", lambda: None),
-    "__aenter__": _by_name("__aenter__"),
-    "__aexit__": _exit("__aexit__", _nothing),
+    "__enter__": _any(_by_name("__enter__")),
+    "__exit__": _any(_by_name("__exit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
+    "__aenter__": _any(_by_name("__aenter__")),
+    "__aexit__": _any(_by_name("__aexit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
     "__int__": _unary(int),
     "__float__": _unary(float),
     "__complex__": _unary(complex),
@@ -2870,32 +2509,30 @@ _FORWARDED: dict[str, Callable[..., Any]] = {
     "__rdivmod__": _reflected(divmod),
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
-    "__mro_entries__": _binary(_mro_entries),
+    "__mro_entries__": _binary(lambda obj, bases: types.resolve_bases((_unwrapped(obj),))),
     "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
 for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
     _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
-_FORWARDED["__mod__"] = _with_unwrapped(operator.mod)  # "%s" % proxy: a sequence or a mapping, to str
-for _name, _method in (_EVERY | _FORWARDED).items():
-    _method.__name__ = _name
-    _method.__qualname__ = f"Proxy.{_name}"
-    if _name in _EVERY:
-        setattr(Proxy, _name, _method)
-_ALL_NAMES = frozenset(_FORWARDED) | {"__hash__"}
+# "%s" % proxy: a sequence or a mapping, to str
+_FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
+for _name, _method in _FORWARDED.items():
+    _method.__name__, _method.__qualname__ = _name, f"Proxy.{_name}"
+for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
+    setattr(Proxy, _name, _FORWARDED.pop(_name))  # since every object has it
+_ALL_NAMES = frozenset(_FORWARDED)
 
 
 def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
     """The special methods that a proxy of an object, or of the objects of a class, forwards."""
     if cls is None:
         return _ALL_NAMES
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        found |= vars(base)
+    found = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
     names = {name for name in _ALL_NAMES if found.get(name) is not None}
     # of an operation whose left operand it is, Python asks nothing of it where it is the right one
-    names |= {f"__r{name[2:]}" for name in names if f"__r{name[2:]}" in _FORWARDED}
+    names |= {f"__r{name[2:]}" for name in names} & _ALL_NAMES
     if issubclass(type(obj), type):
         names |= {"__mro_entries__", "__prepare__"}
         if hasattr(obj, "__class_getitem__"):

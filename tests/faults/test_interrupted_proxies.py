@@ -129,6 +129,7 @@ def test_guest_of_a_proxy_at_each_point(
         assert held != [False] or guest not in ("block", "draw"), "not lent"
         if former is not proxy._pool and work not in (block, nested):
             former.shutdown()  # what no block holds stays lent
+        assert not proxy._has_obj() or proxy._get_obj() in proxy._pool._using, "current, though idle"
         proxy._ret_obj()
         assert not proxy._has_obj()
         check_usable(proxy._pool, account)
@@ -191,10 +192,16 @@ def test_interrupted_setting(account: Account, before: str, after: str) -> None:
     each_point(scenario)
 
 
-def test_setting_interrupted_before_its_lock() -> None:
-    """A setting that is interrupted while it waits for its lock leaves the proxy as it was."""
-    proxy: Any = ppp.Proxy("old")
-    object.__getattribute__(proxy, "_state").lock = Refusing()
-    with pytest.raises(KeyboardInterrupt):
-        proxy._set_obj(["new"])
+def test_setting_interrupted_before_its_lock(account: Account) -> None:
+    """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
+    proxy: Any = ppp.Proxy("old", closer=account.closer)
+    setters: list[Callable[[], object]] = [
+        lambda: proxy._set_obj(["new"]),
+        lambda: proxy._set_fun(account.fun),
+    ]
+    for set_anew in setters:
+        object.__getattribute__(proxy, "_state").lock = Refusing()
+        with pytest.raises(KeyboardInterrupt):
+            set_anew()
     assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
+    assert (len(account.closed), account.alive) == (1, [])

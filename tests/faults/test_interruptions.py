@@ -385,14 +385,17 @@ def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn
     each_point(scenario)
 
 
-@pytest.mark.parametrize("work", ["get", "ret"])
+@pytest.mark.parametrize("work", ["get", "ret", "_empty"])
 def test_interrupted_before_the_lock(account: Account, work: str) -> None:
-    """An interruption while a thread waits for the lock leaves it alone."""
+    """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
     pool = make(account, max_size=1)
-    thing = pool.get() if work == "ret" else None
+    things = [pool.get()] if work != "get" else []
+    if work == "_empty":
+        pool._out(things.pop())
     pool._lock = Refusing()
     with pytest.raises(KeyboardInterrupt):
-        pool.get() if work == "get" else pool.ret(thing)
+        getattr(pool, work)(*things)
+    pool._empty()
     check_usable(pool, account)
 
 
