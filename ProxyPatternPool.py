@@ -306,25 +306,26 @@ class _Permits:
 class _Block(contextlib.ContextDecorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
-    __slots__ = ("lending", "obj", "pool", "record", "timeout")  # set by Pool.obj: no constructor, for speed
+    __slots__ = ("foreign", "lending", "pool", "record", "timeout")
 
-    pool: Pool[T]
-    timeout: float | None
-    record: _Record | None  # as long as its end has to be seen to
+    def __init__(self, pool: Pool[T], timeout: float | None) -> None:
+        self.record: _Record | None = None  # as long as its end has to be seen to
+        self.pool = pool
+        self.timeout = timeout
 
     def _recreate_cm(self) -> _Block[T]:
-        return self.pool.obj(self.timeout)
+        return _Block(self.pool, self.timeout)
 
     def __enter__(self) -> T:
         pool = self.pool
         obj: Any = _NOTHING
         try:
-            self.obj = obj = pool.get(self.timeout)
+            obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive[id(obj)]
                 self.lending = record.lending
             except KeyError:  # of a get of the program's own
-                self.record = None
+                self.foreign = obj
             result: T = obj
             return result
         except BaseException:
@@ -335,19 +336,21 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         pool, record = self.pool, self.record
         try:
+            if record is None:
+                pool.ret(self.foreign)
             # else it has ended already, by `ret`, `invalidate` or the kill delay
-            if record is None or (record.lending == self.lending and record.state is LENT):
-                if record is None or exc is None or not pool._breaks(exc):
-                    pool.ret(self.obj)
+            elif record.lending == self.lending and record.state is LENT:
+                if exc is None or not pool._breaks(exc):
+                    pool.ret(record.obj)
                 else:
-                    pool.invalidate(self.obj)
+                    pool.invalidate(record.obj)
             self.record = None
         except BaseException:
             self.__del__()
             raise
 
     def __del__(self) -> None:
-        # `__exit__` was interrupted, and not in the process that this one was forked from
+        # `__init__` was interrupted, or `__exit__`, and not in the process that this one was forked from
         record: _Record | None = getattr(self, "record", None)
         if record is not None and os.getpid() == _process.pid:
             self.record = None
@@ -703,10 +706,7 @@ class Pool(Generic[T]):
         Returns:
             A context manager which gives the object. It is a decorator of functions, too.
         """
-        block: _Block[T] = object.__new__(_Block)
-        block.pool = self
-        block.timeout = timeout
-        return block
+        return _Block(self, timeout)
 
     def invalidate(self, obj: T) -> None:
         """Destroy a lent object, say a broken connection, instead of returning it.
@@ -1676,11 +1676,9 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("__weakref__", "holds", "lending", "obj", "pool", "reclaim", "record")
+    __slots__ = ("__weakref__", "holds", "lending", "obj", "pool", "record")
 
-    def __init__(
-        self, pool: Pool[Any], obj: Any = _NOTHING, keys: tuple[int, ...] = (), reclaim: bool = False
-    ) -> None:
+    def __init__(self, pool: Pool[Any], obj: Any, keys: tuple[int, ...] = ()) -> None:
         self.pool = pool
         self.obj = obj
         self.record: _Record | None = None
@@ -1688,7 +1686,6 @@ class _Lease:
         # 0 at its bottom until somebody takes it out, who is to end the lease; then one key for each block
         # that is in it. Each step is one call into C, since threads may share a lease
         self.holds = [0, *keys]
-        self.reclaim = reclaim
 
     def _claim(self, key: int) -> bool:
         """Let a block out, or take out the 0; whether the caller is to end the lease."""
@@ -1724,7 +1721,10 @@ class _Lease:
             if not hooked:
                 self._clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
-                (pool.invalidate if broken else pool.ret)(self.obj)
+                if broken:
+                    pool.invalidate(self.obj)
+                else:
+                    pool.ret(self.obj)
             if hooked:
                 self._clear(place)
         except BaseException:
@@ -1746,10 +1746,15 @@ class _Lease:
             record: Any = self.record or self.pool._find(self.obj)
             self.pool._discard(record, record and (self.lending or record.lending))
 
+
+class _ReclaimedLease(_Lease):
+    """A lease that ends when the place where it is current goes, with its thread, greenlet or context."""
+
+    __slots__ = ()
+
     def __del__(self) -> None:
-        # its place has gone; of a pool that has been retired, it stays its holder's
-        reclaim = getattr(self, "reclaim", False)  # unless __init__ was interrupted
-        if reclaim and os.getpid() == _process.pid and not self.pool._shutdown:
+        # of a pool that has been retired, it stays its holder's; without holds, __init__ was interrupted
+        if hasattr(self, "holds") and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
@@ -2212,7 +2217,7 @@ class Proxy(_Handle, Generic[T]):
             if pool is None:
                 obj = Proxy._make(own, state, local)
             else:
-                lease = _Lease(pool, obj, keys, state.given["reclaim"])
+                lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)(pool, obj, keys)
                 lease.obj = obj = pool.get(timeout=timeout)
                 try:
                     lease.record = record = pool._alive[id(obj)]

@@ -387,7 +387,7 @@ MUTANTS: list[Mutant] = [
     Mutant("_ReclaimedLease.__del__", "reclaim",
            "self.end({})", "pass",
            "proxy/test_reclaim.py::test_object_of_an_ended_thread"),
-    Mutant("_Lease.__del__", "reclaim: nothing of the parent's in the child of a fork",
+    Mutant("_ReclaimedLease.__del__", "reclaim: nothing of the parent's in the child of a fork",
            "and os.getpid() == _process.pid", "",
            "proxy/test_forked_proxies.py::test_child_reclaims_nothing"),
     Mutant("_ContextLocal._show", "reclaim: a Thread that has ended keeps its context",
