@@ -2186,7 +2186,7 @@ class Proxy(_Handle, Generic[T]):
                 former, _replaced = own["_pool"], own["_local"]  # which is dropped without the lock
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
                 own["_nobjs"], state.numbers, state.seen, state.key = nobjs, numbers, seen, key
-            Proxy._shape(self, names)
+                Proxy._shape(self, names)  # before a draw can find out more
             if former is not None:
                 former._retire()
         except BaseException:
@@ -2280,9 +2280,7 @@ class Proxy(_Handle, Generic[T]):
         pool, place = own["_pool"], vars(own["_local"])
         if pool is not None and "obj" in place:
             obj, lease = place["obj"], None
-            if (
-                "lease" in place
-            ):  # no call, at which a signal handler might return the object and draw it again
+            if "lease" in place:  # asked without a call, where a signal handler may return and draw it
                 lease = place["lease"]
             if lease is None or lease.obj is not obj:  # a program has put it there
                 place["lease"] = by_hand = _Lease(pool, obj)
