@@ -205,3 +205,30 @@ def test_setting_interrupted_before_its_lock(account: Account) -> None:
             set_anew()
     assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
     assert (len(account.closed), account.alive) == (1, [])
+
+
+def test_lease_ended_as_a_block_enters(account: Account) -> None:
+    """A block that finds its lease ended by a signal handler draws another object."""
+    handlers: list[Callable[[], None]] = []
+
+    class Place(dict[str, Any]):
+        """Where a handler comes in between the look for an object and that for its lease."""
+
+        def get(self, name: str, default: Any = None) -> Any:
+            found = super().get(name, default)
+            if name == "lease" and handlers:
+                handlers.pop()()
+            return found
+
+    class Local:
+        place = Place()
+        __dict__: Any = property(lambda self: self.place)
+
+    proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, closer=account.closer)
+    proxy._local = Local()
+    first = proxy._get_obj()
+    handlers.append(proxy._ret_obj)
+    with proxy._obj() as thing:
+        assert (handlers, list(proxy._pool._using)) == ([], [thing])
+    assert list(proxy._pool._avail) == [first] == [thing]
+    proxy._set_obj(None)
