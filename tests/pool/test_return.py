@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource
-from helpers import HOUR, Gate, keep_house, none_left, numbers, permits, run_all
+from helpers import HOUR, Gate, Thing, keep_house, none_left, numbers, permits, run_all
 
 import ProxyPatternPool as ppp
 
@@ -127,3 +129,24 @@ def test_invalidate_on(make_pool: MakePool, error: BaseException, broken: bool) 
     assert caught.value is error
     assert (lent.closings, pool.stats()["ninvalidated"]) == (broken, broken)
     assert (pool.get(timeout=0) is lent) == (not broken)
+
+
+@pytest.mark.parametrize("kind", ["worn out at its first use", "beside one that is lent"])
+def test_closed_objects_are_let_go(make_pool: MakePool, kind: str) -> None:
+    """What the pool has closed it refers to no more, without a collection of cycles."""
+    max_use = 1 if kind == "worn out at its first use" else 0
+    pool = make_pool(Thing, max_size=2, min_size=0, max_use=max_use)
+    gc.disable()
+    try:
+        one, other = pool.get(), pool.get()
+        closed = weakref.ref(other)
+        pool.ret(other)
+        if kind == "beside one that is lent":
+            pool.ret(one)
+            one = pool.get()
+            pool._del(other)
+        del other
+        assert (closed(), pool._ndestroys) == (None, 1)
+        pool.ret(one)
+    finally:
+        gc.enable()
