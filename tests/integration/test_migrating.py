@@ -8,13 +8,12 @@ from typing import Any
 
 import pages
 import pytest
-from conftest import MakePool, Messages
-from helpers_proxy import Keep, keep_fixture  # noqa: F401
+from conftest import Keep, MakePool, Messages
 
 SETUP = """
 import copy, gc, threading
 import pytest
-from conftest import run_all
+from helpers import run_all
 from pytest import raises
 import ProxyPatternPool as ppp
 """
