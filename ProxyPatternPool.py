@@ -610,7 +610,7 @@ class Pool(Generic[T]):
         record: _Record | None = None
         lending = 0
         try:
-            try:  # what `with` does, in a third of the time
+            try:  # what `with` does, which made get and ret a tenth to a fifth slower
                 lock.acquire()
                 root = self._idle
                 newest = root.older  # the root itself, which has expired, if none is idle
