@@ -106,9 +106,7 @@ class ProxyUnset(ProxyException, AttributeError):
     """A proxy was used before it was given an object or a function."""
 
 
-#
 # The parts of a pool
-#
 
 # The states of a record. Single words: they are the same objects after importlib.reload.
 GONE = "gone"  # without a permit: not begun, or no more
@@ -175,31 +173,13 @@ class _Record(UseInfo):
         self.warned = 0  # the last lending that a warning has named
 
 
-class _Numbers:
-    """Creation numbers: 0, 1, 2… over successful creations; the number of one that failed is used again."""
-
-    def __init__(self) -> None:
-        self._fresh = itertools.count()
-        self._spare: list[int] = []
-        self.give_back = self._spare.append
-
-    def take(self) -> int:
-        return self._spare.pop() if self._spare else next(self._fresh)
-
-
 if sys.version_info >= (3, 14):
     _RLock: Any = _thread.RLock
 
     class _Lock(_RLock):
-        """A re-entrant lock for `with`, which no exception of a signal handler can leave held.
+        """A re-entrant lock for `with`, which no exception of a signal handler can leave held."""
 
-        Since Python 3.14 a signal may be taken between the `__enter__` of a C lock and the block. A method in
-        Python has no such gap behind it, and undoes what it did.
-        """
-
-        __slots__ = ()
-
-        def __enter__(self) -> Any:
+        def __enter__(self) -> Any:  # in C, a signal may be taken between it and the block
             try:
                 return self.acquire()
             except BaseException:
@@ -294,22 +274,17 @@ class _Permits:
     def __init__(self, pool: Pool[Any]) -> None:
         self._pool = pool
 
-    @property
-    def _initial_value(self) -> int:
-        return int(self._pool._max_size)
-
-    @property
-    def _value(self) -> int:
-        return max(0, self._initial_value - self._pool._in_use())
+    _initial_value = property(lambda self: self._pool._max_size)
+    _value = property(lambda self: max(0, self._initial_value - self._pool._in_use()))
 
 
 class _Block(contextlib.ContextDecorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
-    __slots__ = ("foreign", "lending", "pool", "record", "timeout")
+    __slots__ = ("lending", "obj", "pool", "record", "timeout")
 
     def __init__(self, pool: Pool[T], timeout: float | None) -> None:
-        self.record: _Record | None = None  # as long as its end has to be seen to
+        self.record: Any = None  # as long as its end has to be seen to
         self.pool = pool
         self.timeout = timeout
 
@@ -318,16 +293,15 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
 
     def __enter__(self) -> T:
         pool = self.pool
-        obj: Any = _NOTHING
+        obj: T = _NOTHING
         try:
-            obj = pool.get(self.timeout)
+            self.obj = obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive[id(obj)]
-                self.lending = record.lending
-            except KeyError:  # of a get of the program's own
-                self.foreign = obj
-            result: T = obj
-            return result
+            except KeyError:
+                self.record = record = _Record()  # of a get of the program's own
+            self.lending = record.lending
+            return obj
         except BaseException:
             self.record = None
             pool._discard(pool._find(obj))
@@ -336,23 +310,20 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         pool, record = self.pool, self.record
         try:
-            if record is None:
-                pool.ret(self.foreign)
-            # else it has ended already, by `ret`, `invalidate` or the kill delay
-            elif record.lending == self.lending and record.state is LENT:
+            # else it has ended already, by `ret`, `invalidate` or the kill delay, or it is a foreign object
+            if (record.state is LENT and record.lending == self.lending) or record.obj is _NOTHING:
                 if exc is None or not pool._breaks(exc):
-                    pool.ret(record.obj)
+                    pool.ret(self.obj)
                 else:
-                    pool.invalidate(record.obj)
+                    pool.invalidate(self.obj)
             self.record = None
         except BaseException:
             self.__del__()
             raise
 
     def __del__(self) -> None:
-        # `__init__` was interrupted, or `__exit__`, and not in the process that this one was forked from
         record: _Record | None = getattr(self, "record", None)
-        if record is not None and os.getpid() == _process.pid:
+        if record is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
             self.record = None
             self.pool._discard(record, self.lending)
 
@@ -399,8 +370,7 @@ class Pool(Generic[T]):
         min_size: Objects kept alive.
         timeout: Default for `get`, seconds; `None` waits for ever. Only a bounded pool waits.
         max_use: Uses after which an object is destroyed on return; 0: never.
-        max_avail_delay: Seconds after which an idle object is destroyed, while more than `min_size`
-            live; 0: never.
+        max_avail_delay: Idle seconds after which one is destroyed, while more than `min_size` live; 0: never.
         max_using_delay: Seconds after which a warning is logged about an object held; 0: the kill delay.
         max_using_delay_kill: Seconds after which an object held is taken away and destroyed; 0: never.
         health_freq: Health checks run every that many rounds.
@@ -421,8 +391,7 @@ class Pool(Generic[T]):
             lent; 0.0: always; `None`: never. (psycopg_pool's check, with HikariCP's bypass window.)
         reset: Hook called on return after `retter`; if it raises, the object is destroyed.
         invalidate_on: Exception classes that, leaving `with pool.obj()`, destroy the object.
-        max_waiting: With that many waiting, `get` raises `TooManyRequests` at once; 0: no limit.
-            (psycopg_pool's max_waiting.)
+        max_waiting: With so many waiting, `get` raises `TooManyRequests`; 0: no limit. (As in psycopg_pool.)
 
     Raises:
         PoolException: A parameter makes no sense; the text names it and its value.
@@ -430,19 +399,17 @@ class Pool(Generic[T]):
 
     # The invariants:
     #
-    # - One record per object; its `state` is the one place where it is. RESERVED: no object yet.
-    #   MADE to RETURNING: in `_alive`. IDLE: in the ring `_idle` as well. DOOMED to CLOSED: in `_closing`.
-    # - `_size` counts the records that are not GONE: being made, alive and being closed. It never exceeds
-    #   `max_size`. Each of them holds a permit, apart from the idle ones: permits are derived.
+    # - One record per object; its `state` is the one place where it is. RESERVED: no object yet. MADE to
+    #   RETURNING: in `_alive`. IDLE: in the ring `_idle` as well. DOOMED to CLOSED: in `_closing`.
+    # - `_size` counts the records that are not GONE, and never exceeds `max_size`. Each of them holds a
+    #   permit, apart from the idle ones: permits are derived.
     # - The lock guards states, containers and counters. It is not held while foreign code runs (fun, hooks,
     #   `str`, logging): decide under it, act after it.
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
     #   end. CPython takes signals, injected exceptions and finalizers at those only, so that what comes in
     #   between finds the pool consistent. A decision that took a call is checked again in the step.
-    # - Nobody waits while something is free: a thread that frees something serves the queue in the same step
-    #   or directly after it, in order of arrival.
-    # - A thread which is interrupted with a record in its hands discards it. Check-out, check-in, making and
-    #   destroying have one handler for that each.
+    # - Nobody waits while something is free: whoever frees something serves the queue, in order of arrival.
+    # - A thread which is interrupted with a record in its hands discards it.
     # - A lending is known by its record and number, so that nothing ends a later one.
     # - The verdict on an examined object comes before it is available again.
     # - `_now()` is the only source of time for decisions. The housekeeper holds its pool weakly.
@@ -455,8 +422,8 @@ class Pool(Generic[T]):
     __slots__ = (
         *("_" + name for name in {*_HOOKS, *_NUMBERS, *_REPORTED}),
         *"""__dict__ __weakref__ _ahead _alive _all_back _attribute _closing _debug _drains _fill_after _fun
-        _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock _numbers
-        _parameters _size _started_ts _waiters _wake""".split(),
+        _fresh_numbers _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock
+        _numbers _parameters _size _started_ts _waiters _wake""".split(),
     )
 
     if TYPE_CHECKING:  # what is taken over from the parameters
@@ -569,7 +536,8 @@ class Pool(Generic[T]):
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
         self._size = 0
-        self._numbers = _Numbers()
+        self._fresh_numbers = itertools.count()
+        self._numbers: list[int] = []  # of creations that failed, which are used again
         self._drains = 0
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
         self._housekeeper: threading.Thread | None = None
@@ -657,12 +625,10 @@ class Pool(Generic[T]):
             now = self._now()
             try:
                 record = self._alive[id(obj)]
-                lending = record.lending
             except KeyError:
-                pass
-            if record is None:
-                lent = False
-            elif self._retter is not None or self._reset is not None:
+                record = _Record()  # of no object
+            lending = record.lending
+            if self._retter is not None or self._reset is not None:
                 lent = self._check_in(record, lending)
             else:
                 try:
@@ -745,10 +711,9 @@ class Pool(Generic[T]):
         Raises:
             PoolException: A size makes no sense, or the pool has no limit and would get one or the reverse.
         """
-        sizes = {"min_size": min_size, "max_size": max_size}
-        given = {name: _number(name, size, whole=True) for name, size in sizes.items() if size is not None}
+        least = self._min_size if min_size is None else _number("min_size", min_size, whole=True)
+        most = self._max_size if max_size is None else _number("max_size", max_size, whole=True)
         with self._lock:
-            least, most = given.get("min_size", self._min_size), given.get("max_size", self._max_size)
             if bool(most) != bool(self._max_size):
                 change = f"from {self._max_size!r} to {most!r}: a pool has a limit or has none"
                 raise PoolException(f"{self._label}: max_size cannot change {change}")
@@ -853,7 +818,7 @@ class Pool(Generic[T]):
         return _arrive, (self._key, empty), (self._key, self._parameters, self.__dict__)
 
     def __setstate__(self, state: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
-        with _process.arrivals:
+        with _process.lock:
             if not hasattr(self, "_parameters"):  # else it has arrived before
                 self._key, parameters, own = state
                 self._configure(parameters)
@@ -872,10 +837,7 @@ class Pool(Generic[T]):
     _using = property(functools.partial(_Objects, _USING))
     _todel = property(functools.partial(_Todel, (DOOMED, CLOSING, CLOSED)))
     _uses = property(_Uses)
-
-    @property
-    def _sem(self) -> _Permits | None:
-        return _Permits(self) if self._max_size else None
+    _sem = property(lambda self: _Permits(self) if self._max_size else None)
 
     # The seams: the pool works through them, so that programs can override and patch them
 
@@ -883,7 +845,7 @@ class Pool(Generic[T]):
         """Seconds since the epoch, by a clock that is never set."""
         return time.monotonic() + _EPOCH
 
-    def _create(self) -> T:
+    def _create(self) -> Any:
         """Call `fun`, and register its object, which is not available yet."""
         pool, made = _making.get()
         made = made if pool is self else []
@@ -898,7 +860,7 @@ class Pool(Generic[T]):
                         raise PoolException(f"{self._label}: no room for a new object")
                     self._size += 1
                     record.state = RESERVED
-                record.number = number = self._numbers.take()
+                record.number = number = self._numbers.pop() if self._numbers else next(self._fresh_numbers)
                 record.drains = self._drains
                 self._ncreating += 1
             # the object is stored with no point of interruption in between
@@ -917,15 +879,14 @@ class Pool(Generic[T]):
             if self._debug:
                 self._tell(log.debug, "made %s", self._text(record.obj))
             self._start_housekeeper()
-            obj: T = record.obj
-            return obj
+            return record.obj
         except BaseException:
             self._discard(record)
             raise
 
     def _new(self) -> T:
         """Make an object, and make it available: at once, unless `get` or `_fill` wait for it."""
-        obj = self._create()
+        obj: T = self._create()
         record = self._find(obj)
         try:
             self._run(self._opener, "exception in opener", obj)
@@ -1018,7 +979,20 @@ class Pool(Generic[T]):
         with self._lock:
             self._hk_rounds += 1
             self._hk_last = now
-        self._check_holders(now)
+        warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
+        held = self._records((LENT,))
+        late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
+        if late:
+            ages = [age for _, _, age in late]
+            facts = len(late), sum(ages) / len(ages), sum(age >= kill for age in ages)
+            self._tell(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", *facts)
+            self._evict(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
+        for record, lending, age in late:
+            asked, obj = record.asked, record.obj
+            if asked is not None and record.warned != lending and record.lending == lending:
+                record.warned = lending
+                held_by = (self._text(obj), age, *asked)
+                self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
         if self._max_lifetime > 0:
             self._evict(IDLE, lambda record: now >= record.expires, "_nexpired")
         idle = self._max_avail_delay
@@ -1142,12 +1116,12 @@ class Pool(Generic[T]):
         """Check out an object in our hands, unless it is no good; whether it was."""
         now, check = self._now(), self._check_after_idle
         look = record.state is HELD and check is not None and now - record.last_ret >= check
-        if look and record.obj is not None and self._health is not None and now < record.expires:
-            with self._lock:
-                self._nchecks += 1
+        look = look and record.obj is not None and self._health is not None and now < record.expires
+        if look:
             self._examine(record)
             now = self._now()
         with self._lock:
+            self._nchecks += look
             # what has just been made is lent once, however short its life
             expired = now >= record.expires and (record.state is HELD or record.expires < 0)
             self._nexpired += expired and record.expires > -math.inf
@@ -1225,34 +1199,15 @@ class Pool(Generic[T]):
         if verdict is False:
             self._tell(log.error, "bad health: %s", self._text(record.obj))
 
-    def _check_holders(self, now: float) -> None:
-        """Warn about what is held too long, and take it away after the kill delay."""
-        warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
-        held = self._records((LENT,))
-        late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
-        if not late:
-            return
-        mean, kills = sum(age for _, _, age in late) / len(late), sum(age >= kill for _, _, age in late)
-        self._tell(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", len(late), mean, kills)
-        self._evict(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
-        for record, lending, age in late:
-            asked, obj = record.asked, record.obj
-            if asked is not None and record.warned != lending and record.lending == lending:
-                record.warned = lending
-                held_by = (self._text(obj), age, *asked)
-                self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
-
     def _evict(self, state: str, when: Callable[[_Record], bool], count: str = "", keep: float = -1) -> None:
         """Take objects in a state out, while more than some live, the least recently used ones first."""
-        # a look without the lock comes first
         for record in sorted(filter(when, self._records((state,))), key=lambda record: record.last_ret):
             with self._lock:
-                lending = record.lending
-                evicted = record.state is state and when(record) and self._size - len(self._closing) > keep
-                evicted = evicted and self._doom(record, lending)
-                if evicted and count:
+                lending, left = record.lending, self._size - len(self._closing)
+                gone = left > keep and record.state is state and when(record) and self._doom(record, lending)
+                if gone and count:
                     setattr(self, count, getattr(self, count) + 1)
-            if evicted:
+            if gone:
                 self._out(record.obj)
 
     def _dispose(self, record: _Record) -> None:
@@ -1318,7 +1273,7 @@ class Pool(Generic[T]):
                 record.state = GONE
                 self._size -= 1
                 if record.obj is _NOTHING and record.number >= 0:
-                    self._numbers.give_back(record.number)
+                    self._numbers.append(record.number)
             self._serve()
         if self._shutdown and self._size == 0:
             self._all_back.ring()
@@ -1339,23 +1294,13 @@ class Pool(Generic[T]):
         work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake)
         if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
             work = self._houseKeeping  # the program's own
-        started = _Waiter()
-
-        def run() -> None:
-            started.ring()
-            work()
-
-        thread = threading.Thread(target=run, name=f"{self._name} housekeeper", daemon=True)
+        thread = threading.Thread(target=work, name=f"{self._name} housekeeper", daemon=True)
         try:
             with self._lock:
                 if self._housekeeper is not None:
                     return
                 self._housekeeper = thread
-            # by a thread that takes no signals: an interrupted start may leave a lock of `threading` held
-            # (a subinterpreter has no signals, and must have no thread that it cannot wait for)
-            start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
-            start(thread.start, ())
-            started.wait(10.0)
+            thread.start()
             self._tell(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
             if self._housekeeper is thread and not thread.is_alive():
@@ -1393,8 +1338,7 @@ class Pool(Generic[T]):
     def _describe(self, record: _Record, now: float) -> dict[str, Any]:
         """The entry of an object in `stats()`."""
         entry: dict[str, Any] = {"uses": record.uses}
-        entry["last_get"] = min(0.0, record.last_get - now)
-        entry["last_ret"] = min(0.0, record.last_ret - now)
+        entry |= {"last_get": min(0.0, record.last_get - now), "last_ret": min(0.0, record.last_ret - now)}
         try:
             if self._stats is not None:
                 entry["stats"] = self._stats(record.obj)
@@ -1505,9 +1449,7 @@ class Pool(Generic[T]):
         return True
 
 
-#
 # What goes on beside the pools: the housekeeper's thread, forks, the end of the interpreter, pickling
-#
 
 
 def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
@@ -1549,10 +1491,9 @@ class _Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.ending = False  # the interpreter is about to end
-        self.lock = _Lock()
+        self.lock = _Lock()  # while something is numbered, or arrives
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
-        self.arrivals = _Lock()  # while something that travelled arrives
         self.arrived: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
         self.recent: deque[Any] = deque(maxlen=16)  # arrived lately, and may be asked for again
         self.parents: list[Any] = []  # from the parent of a fork; if dropped, it might close what is not ours
@@ -1568,8 +1509,7 @@ def _living(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
 
 def _after_fork() -> None:
     """Let all begin anew in the child."""
-    _process.pid = os.getpid()
-    _process.lock, _process.arrivals = _Lock(), _Lock()
+    _process.pid, _process.lock = os.getpid(), _Lock()
     for pool in _living(_process.pools):
         pool._forked()
     for proxy in _living(_process.proxies):
@@ -1580,19 +1520,17 @@ def _at_exit() -> None:
     """Close the idle objects of all pools, and let the housekeepers end."""
     _process.ending = True
     pools = _living(_process.pools)
-    threads = [pool._housekeeper for pool in pools if pool._housekeeper is not None]
     for pool in pools:
         try:
             pool._retire()
         except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
             pool._tell(log.debug, "interrupted at exit: %r", exc)
     # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
-    for thread in threads:
+    for thread in [pool._housekeeper for pool in pools if pool._housekeeper is not None]:
         thread.join(0.5 if _is_main_interpreter() else None)
     if _process.parents:
         # even to deallocate what is the parent's, as the interpreter does last, may use it
-        import ctypes
-
+        ctypes = importlib.import_module("ctypes")
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(_process.parents))
 
 
@@ -1602,7 +1540,7 @@ getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  #
 
 def _arrive(key: str, make: Callable[[], Any]) -> Any:
     """What has come to this process under that key, made at its first arrival, and kept alive for a while."""
-    with _process.arrivals:
+    with _process.lock:
         thing = _process.arrived.get(key)
         if thing is None:
             thing = _process.arrived[key] = make()
@@ -1610,9 +1548,7 @@ def _arrive(key: str, make: Callable[[], Any]) -> Any:
     return thing
 
 
-#
 # The proxy
-#
 
 
 class _ContextLocal:
@@ -1704,7 +1640,7 @@ class _Lease:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
         pool, record, key = self.pool, self.record, 0 if block is None else id(block)
         try:
-            broken = broken or (exc is not None and pool._breaks(exc))
+            broken = broken or (exc is not None and record is not None and pool._breaks(exc))
             if not self._claim(key):
                 return
             seam = "_invalidate_obj" if broken else "_ret_obj"
@@ -1721,10 +1657,7 @@ class _Lease:
             if not hooked:
                 self._clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
-                if broken:
-                    pool.invalidate(self.obj)
-                else:
-                    pool.ret(self.obj)
+                (pool.invalidate if broken else pool.ret)(self.obj)
             if hooked:
                 self._clear(place)
         except BaseException:
@@ -2103,11 +2036,10 @@ class Proxy(_Handle, Generic[T]):
         obj = Proxy._look(self)
         return sorted(type(self).__own) if obj is _NOTHING else dir(obj)
 
-    def __copy__(self) -> Proxy[T]:
+    def __deepcopy__(self, memo: object = None) -> Proxy[T]:
         return self
 
-    def __deepcopy__(self, memo: object) -> Proxy[T]:
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self: Any) -> Any:
         cls, own, state = type(self)._Proxy__program, _dict_of(self), _state_of(self)
@@ -2176,7 +2108,7 @@ class Proxy(_Handle, Generic[T]):
         if obj is not None:
             local.obj = obj
         seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
-        names, numbers, nobjs = _special_names(obj, seen), _Numbers(), int(obj is not None)
+        names, nobjs = _special_names(obj, seen), int(obj is not None)
         size, former = own["_pool_max_size"], None
         try:
             if fun is not None and pool is None and size is not None and scope is not Proxy.Scope.SHARED:
@@ -2184,7 +2116,8 @@ class Proxy(_Handle, Generic[T]):
             with state.lock:
                 former, _replaced = own["_pool"], own["_local"]  # which is dropped without the lock
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
-                own["_nobjs"], state.numbers, state.seen, state.key = nobjs, numbers, seen, key
+                own["_nobjs"], state.seen, state.key = nobjs, seen, key
+                state.numbers, state.fresh_numbers = [], itertools.count()
                 Proxy._shape(self, names)  # before a draw can find out more
             if former is not None:
                 former._retire()
@@ -2203,7 +2136,8 @@ class Proxy(_Handle, Generic[T]):
         state.lock, state.making = _Lock(), _cooperative_lock()
         _process.parents.append(own["_local"])
         if own["_fun"] is not None:
-            own["_local"], own["_nobjs"], state.numbers = _new_local(own["_scope"]), 0, _Numbers()
+            own["_local"], own["_nobjs"] = _new_local(own["_scope"]), 0
+            state.numbers, state.fresh_numbers = [], itertools.count()
             Proxy._shape(self)
 
     def _draw(self, own: dict[str, Any], timeout: float | None, *keys: int) -> tuple[Any, Any, Any]:
@@ -2262,11 +2196,11 @@ class Proxy(_Handle, Generic[T]):
         with making:  # everybody waits for the one object
             if not hasattr(local, "obj"):
                 with state.lock:
-                    number = numbers.take()
+                    number = numbers.pop() if numbers else next(state.fresh_numbers)
                 try:
                     obj = own["_fun"](number)
                 except BaseException:
-                    numbers.give_back(number)
+                    numbers.append(number)
                     raise
                 local.obj = obj
                 with state.lock:
@@ -2381,9 +2315,7 @@ def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: An
     return make() if content[1] is None else _arrive(key, make)
 
 
-#
 # The special methods
-#
 
 
 def _unary(operation: _Function, find: _Function = Proxy._current) -> _Function:
@@ -2447,10 +2379,10 @@ def _called(self: Any) -> Any:
 
 def _by_name(name: str) -> _Function:
     def call(obj: Any, *args: Any) -> Any:
-        found = [vars(cls)[name] for cls in type(obj).__mro__ if name in vars(cls)]
-        if not found:
+        method = getattr(type(obj), name, None)  # as `contextlib.ExitStack` does
+        if method is None:
             raise TypeError(f"{type(obj).__name__!r} object has no {name}")
-        return getattr(found[0], "__get__", lambda *_: found[0])(obj, type(obj))(*args)
+        return method(obj, *args)
 
     return call
 

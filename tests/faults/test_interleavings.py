@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import contextvars
 import gc
 import random
@@ -181,7 +180,7 @@ def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.Monke
 
     def scenario(visit: Visit) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(_thread, "start_new_thread", fail)
+            patch.setattr(threading.Thread, "start", fail)
             pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
         assert pool._housekeeper is None
         threads, held = running_threads(), []
