@@ -1,22 +1,21 @@
 """Count what the hot paths execute: bytecode instructions and function calls.
 
-Unlike seconds, these numbers are the same on every machine, for a version of Python. Run as a program
-it prints them as JSON; it runs in a process of its own so that no other tracer is disturbed.
+Unlike seconds, these numbers are the same on every machine, for a version of Python.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from types import FrameType
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import ProxyPatternPool as ppp
+
+from .proxies import per_thread, thing
+from .timing import Column, Table
 
 HOOKS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], set[str]]] = {
     "instructions": (sys.gettrace, sys.settrace, {"opcode"}),
@@ -30,8 +29,6 @@ STATEMENTS = {
     "proxy.x, thread": "return thread.x",
     "proxy.x, thread with pool": "return pooled.x",
 }
-WARM = 50
-REPEATS = 5
 
 
 def count(work: Callable[[], None], kind: str) -> int:
@@ -44,7 +41,7 @@ def count(work: Callable[[], None], kind: str) -> int:
         seen[-1] += event in events
         return hook
 
-    for _ in range(REPEATS):  # the first count of a process is 0 on Python 3.12
+    for _ in range(5):  # the first count of a process is 0 on Python 3.12
         seen.append(0)
         before = get()
         install(hook)
@@ -58,39 +55,28 @@ def count(work: Callable[[], None], kind: str) -> int:
 def compiled(statement: str, **names: Any) -> Callable[[], None]:
     """Return a function that executes a statement, and is warm."""
     scope = {f"_{name}": value for name, value in names.items()}
-    defaults = ", ".join(f"{name}=_{name}" for name in names)
-    exec(f"def work({defaults}): {statement}", scope)
+    exec(f"def work({', '.join(f'{name}=_{name}' for name in names)}): {statement}", scope)
     work: Callable[[], None] = scope["work"]
-    for _ in range(WARM):
+    for _ in range(50):
         work()
     return work
 
 
-class Thing:
-    """What stands behind the proxies."""
-
-    x = 1
-
-
-def report() -> dict[str, dict[str, int]]:
+def counts() -> Table:
     """Count each hot path."""
-    shared: Any = ppp.Proxy(obj=Thing())
-    thread: Any = ppp.Proxy(fun=lambda _number: Thing(), max_size=None)
-    pooled: Any = ppp.Proxy(fun=lambda _number: Thing(), max_size=4)
-    with ppp.Pool(lambda _number: Thing(), max_size=4, min_size=4) as pool:
-        names = {"get": pool.get, "ret": pool.ret, "obj": pool.obj}
-        names |= {"shared": shared, "thread": thread, "pooled": pooled}
+    columns = [Column(kind, kind, "", ranked=False) for kind in HOOKS]
+    table = Table("counts", "Bytecode instructions and function calls", columns)
+    pooled = per_thread(4)(ppp, thing())
+    names = {"shared": ppp.Proxy(obj=thing()), "thread": per_thread(None)(ppp, thing()), "pooled": pooled}
+    with ppp.Pool(lambda _number: thing(), max_size=4, min_size=4) as pool, pooled._pool:
+        names |= {"get": pool.get, "ret": pool.ret, "obj": pool.obj}
         works = {name: compiled(statement, **names) for name, statement in STATEMENTS.items()}
         pooled._ret_obj()
         nothing = compiled("pass")
-        counted = {
-            name: {kind: count(work, kind) - count(nothing, kind) for kind in HOOKS}
-            for name, work in works.items()
-        }
-    pooled._ret_obj()
-    pooled._pool.shutdown()
-    return counted
 
+        def counted(work: Callable[[], None]) -> dict[str, float]:
+            return {kind: count(work, kind) - count(nothing, kind) for kind in HOOKS}
 
-if __name__ == "__main__":
-    print(json.dumps(report()))
+        table.fill({name: partial(counted, work) for name, work in works.items()}, 1)
+        pooled._ret_obj()
+    return table

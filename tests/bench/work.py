@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import statistics
 import subprocess
 import sys
@@ -15,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import count, pools, proxies, timing
+import ProxyPatternPool as ppp
+
+from . import pools, proxies
 from .pools import Contender, Handle, Maker
-from .timing import Column, Settings, Table
+from .timing import Column, Job, Loop, Settings, Table, once_each, quiet
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 4
@@ -26,18 +27,15 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def built(table: Table, chosen: list[Contender], size: int, ahead: int) -> Iterator[dict[str, Handle]]:
-    """Build each contender, note those that cannot be, and close them at the end."""
+def built(
+    table: Table, chosen: list[Contender], size: int, ahead: int
+) -> Iterator[list[tuple[Contender, Handle]]]:
+    """Build those contenders that are installed, and close them at the end."""
     with ExitStack() as stack:
-        handles: dict[str, Handle] = {}
-        for contender in chosen:
-            try:
-                handle = stack.enter_context(closing(contender.pool(Maker(), size, ahead)))
-            except ImportError as error:
-                table.notes[contender.name] = f"not installed ({error})"
-            else:
-                handles[contender.name] = handle
-        yield handles
+        yield [
+            (contender, stack.enter_context(closing(contender.build(module, Maker(), size, ahead))))
+            for contender, module in table.installed(chosen)
+        ]
 
 
 def together(number: int, task: Callable[[int], None], first: Callable[[], None] | None = None) -> float:
@@ -63,25 +61,22 @@ def loops(chosen: list[Contender], settings: Settings) -> Table:
     columns += [Column("cost", "with statement / get and return", "share", ranked=False)]
     table = Table("loop", "Get and return, one thread, 4 objects", columns)
 
-    def job(found: dict[str, timing.Loop]) -> dict[str, float]:
-        taken = timing.once_each(found)
+    def job(found: dict[str, Loop]) -> dict[str, float]:
+        taken = once_each(found)
         return {**taken, "cost": taken["with"] / taken["plain"]} if "with" in taken else taken
 
-    def compiled(plain: str, block: str | None, **names: Any) -> timing.Job:
-        found = {"plain": timing.Loop(plain, settings.loop_seconds, **names)}
+    def compiled(plain: str, block: str | None, **names: Any) -> Job:
+        found = {"plain": Loop(plain, settings.loop_seconds, **names)}
         if block:
-            found["with"] = timing.Loop(f"with {block}:\n   pass", settings.loop_seconds, **names)
+            found["with"] = Loop(f"with {block}:\n   pass", settings.loop_seconds, **names)
         return partial(job, found)
 
-    with built(table, chosen, SIZE, SIZE) as handles, timing.quiet():
+    with built(table, chosen, SIZE, SIZE) as contenders, quiet():
         jobs = {
-            it.name: compiled(
-                f"it = {it.get}\n  {it.ret}", it.managed, pool=handles[it.name].pool, closing=closing
-            )
-            for it in chosen
-            if it.name in handles
+            it.name: compiled(f"it = {it.get}\n  {it.ret}", it.managed, pool=handle.pool, closing=closing)
+            for it, handle in contenders
         }
-        proxy = proxies.per_thread(SIZE)(importlib.import_module(pools.THIS), proxies.thing())
+        proxy = proxies.per_thread(SIZE)(ppp, proxies.thing())
         proxy._ret_obj()
         plain = "proxy._get_obj()\n  proxy._ret_obj()"
         jobs[pools.BY_PROXY] = compiled(plain, "proxy._obj()", proxy=proxy)
@@ -102,7 +97,7 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
         Column("wait", "longest wait"),
     ]
     table = Table(f"crowd-{threads}-{hold * 1000:g}", title, columns)
-    lines: dict[str, list[list[int]]] = {contender.name: [] for contender in chosen}
+    lines: dict[str, list[list[int]]] = {}
     clock, sleep = time.perf_counter, time.sleep
 
     def job(name: str, handle: Handle) -> dict[str, float]:
@@ -127,13 +122,13 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
             counts[number], waits[number] = done, longest
 
         together(threads, work, begin)
-        lines[name].append(sorted(counts))
+        lines.setdefault(name, []).append(sorted(counts))
         least, most = min(counts), max(counts)
         rate, share = sum(counts) / window, least / most if most else 0.0
         return {"rate": rate, "least": least, "most": most, "share": share, "wait": max(waits)}
 
-    with built(table, chosen, SIZE, SIZE) as handles:
-        table.fill({name: partial(job, name, handle) for name, handle in handles.items()}, settings.rounds)
+    with built(table, chosen, SIZE, SIZE) as contenders:
+        table.fill({it.name: partial(job, it.name, handle) for it, handle in contenders}, settings.rounds)
     for name in table.rows:
         table.lines[name] = [statistics.median(ranks) for ranks in zip(*lines[name], strict=True)]
     return table
@@ -145,10 +140,10 @@ def burst(
 ) -> Table:  # fmt: skip
     """Let threads ask at once a pool that has few objects ahead, where making one takes its time."""
 
-    def job(contender: Contender) -> dict[str, float]:
+    def job(contender: Contender, module: Any) -> dict[str, float]:
         maker = Maker()
-        with closing(contender.pool(maker, threads, ahead)) as handle:
-            maker.seconds, before = seconds, maker.made
+        with closing(contender.build(module, maker, threads, ahead)) as handle:
+            maker.seconds, before = seconds, len(maker.made)
 
             def request(_number: int) -> None:
                 it = handle.get()
@@ -156,9 +151,10 @@ def burst(
                 handle.ret(it)
 
             taken = together(threads, request)
-            return {"made": maker.made - before, "time": taken}
+            return {"made": len(maker.made) - before, "time": taken}
 
-    table.fill({it.name: partial(job, it) for it in chosen if it.makes}, rounds)
+    able = [contender for contender in chosen if contender.makes]
+    table.fill({it.name: partial(job, it, module) for it, module in table.installed(able)}, rounds)
     return table
 
 
@@ -171,11 +167,10 @@ def creation(chosen: list[Contender], settings: Settings) -> Table:
 
 def spike(chosen: list[Contender], settings: Settings) -> Table:
     """Let 50 threads ask at once a pool of up to 50 in which 5 objects are idle."""
-    made, used = settings.spike_creation, settings.spike_use
+    made, used = settings.spike
     title = f"50 requests at once, 5 idle objects, made in {made * 1000:g} ms, used for {used * 1000:g} ms"
-    table = Table(
-        "spike", title, [Column("made", "objects made", ""), Column("time", "until all are served")]
-    )
+    columns = [Column("made", "objects made", ""), Column("time", "until all are served")]
+    table = Table("spike", title, columns)
     return burst(table, chosen, settings.rounds, 50, 5, made, partial(time.sleep, used))
 
 
@@ -212,20 +207,17 @@ class TimedLock:
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
-        self.longest = self._since = 0.0
-        self._depth = 0
+        self.longest = 0.0
+        self._since: list[float] = []
 
     def acquire(self, *arguments: Any) -> bool:
         taken: bool = self.lock.acquire(*arguments)
-        self._depth += taken
-        if taken and self._depth == 1:
-            self._since = time.thread_time()
+        if taken:
+            self._since.append(time.thread_time())
         return taken
 
     def release(self) -> None:
-        if self._depth == 1:
-            self.longest = max(self.longest, time.thread_time() - self._since)
-        self._depth -= 1
+        self.longest = max(self.longest, time.thread_time() - self._since.pop())
         self.lock.release()
 
     __enter__ = acquire
@@ -241,7 +233,7 @@ def held(pool: Any, tidy: Callable[[], Any]) -> float:
     """Return the longest time for which a housekeeping round held the lock."""
     pool._lock = lock = TimedLock(pool._lock)
     try:
-        with timing.quiet():
+        with quiet():
             tidy()
     finally:
         pool._lock = lock.lock
@@ -260,7 +252,7 @@ def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
 
     def job(name: str, handle: Handle, size: int) -> dict[str, float]:
         assert handle.tidy is not None
-        with timing.quiet():
+        with quiet():
             start = time.perf_counter()
             handle.tidy()
             found = {f"idle-{size}": time.perf_counter() - start}
@@ -271,8 +263,8 @@ def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
         return found
 
     for size in settings.idle:
-        with built(table, able, size + 1, size) as handles:
-            jobs = {name: partial(job, name, handle, size) for name, handle in handles.items()}
+        with built(table, able, size + 1, size) as contenders:
+            jobs = {it.name: partial(job, it.name, handle, size) for it, handle in contenders}
             table.fill(jobs, settings.rounds)
     return table
 
@@ -289,21 +281,11 @@ def imports(chosen: list[Contender], settings: Settings) -> Table:
     def job(modules: str) -> dict[str, float]:
         program = f"import sys, time; sys.path[:0] = {paths}; {timed.format(modules)}"
         command = [sys.executable, "-I", "-S", "-c", program]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        if done.returncode:
-            raise ImportError(done.stderr.strip().rpartition("\n")[2])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return {"time": float(done.stdout)}
 
-    modules = {contender.name: contender.module for contender in chosen if contender.makes}
+    modules = {it.name: it.module for it, _ in table.installed(it for it in chosen if it.makes)}
     jobs = {name: partial(job, its) for name, its in {**modules, BARE: BARE}.items()}
     Table("", "", []).fill(jobs, 1)  # compiles what is not yet compiled
     table.fill(jobs, settings.rounds)
-    return table
-
-
-def counts() -> Table:
-    """Count bytecode instructions and function calls, which no other work on the machine disturbs."""
-    columns = [Column(key, key, "", ranked=False) for key in count.HOOKS]
-    table = Table("counts", "Bytecode instructions and function calls", columns)
-    table.fill({name: partial(dict[str, float], row) for name, row in count.report().items()}, 1)
     return table
