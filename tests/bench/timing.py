@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 from .pools import Contender
 
 CROWDS = (1, 2, 4, 8, 16, 40)
+HOLDING = ((8, 0.001, 0.3), (40, 0.001, 0.3), (8, 0.005, 0.4), (40, 0.005, 1.5))
+WINDOWS = (*((threads, 0.0, 0.2) for threads in CROWDS), *HOLDING)
+"""Threads, for how long each of them holds an object, how long a round lasts."""
 
 
 class Settings(NamedTuple):
@@ -24,10 +27,7 @@ class Settings(NamedTuple):
     rounds: int = 9  # of work with threads, new objects or new processes
     loop_rounds: int = 61  # of work in one thread, which last milliseconds
     loop_seconds: float = 0.01
-    windows: tuple[tuple[int, float, float], ...] = (
-        *((threads, 0.0, 0.2) for threads in CROWDS),
-        *((8, 0.001, 0.3), (40, 0.001, 0.3), (8, 0.005, 0.4), (40, 0.005, 1.5)),
-    )  # threads, for how long each holds an object, how long a round lasts
+    windows: tuple[tuple[int, float, float], ...] = WINDOWS
     creation: float = 0.2
     spike: tuple[float, float] = (0.15, 0.002)  # to make an object, to use it
     idle: tuple[int, ...] = (5_000, 10_000, 20_000)
