@@ -26,9 +26,8 @@ import fakeredis
 import psycopg
 import pytest
 from helpers import eventually
+from pages import ROOT
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 55.0
 NOBODY = 65534
 SETTINGS = """

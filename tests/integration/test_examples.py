@@ -15,8 +15,9 @@ import pages
 import pytest
 from conftest import Clock, MakePool, Spawn
 from helpers import eventually, none_left, run_all, waiting
+from pages import EXAMPLES
 from prometheus_client.parser import text_string_to_metric_families
-from servers import EXAMPLES, PATIENCE, fetch, postgres_fixture, redis_fixture, run, serving  # noqa: F401
+from servers import PATIENCE, fetch, postgres_fixture, redis_fixture, run, serving  # noqa: F401
 
 import ProxyPatternPool as ppp
 

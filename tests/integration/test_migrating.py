@@ -1,4 +1,4 @@
-"""The page "Migrating" lists what a program of version 11 may notice, each shown by a point of the contract."""
+"""The page "Migrating" lists what programs of version 11 notice; points of the contract show each of it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ ROWS = {
 
 def test_every_row_is_shown() -> None:
     """The page names each difference that has a point here, and no other."""
-    text = (pages.DOCS / "pages" / "migrating.md").read_text(encoding="utf-8")
-    table = text.partition("## Steps")[0]
+    table = pages.TEXTS["migrating.md"].partition("## Steps")[0]
     assert re.findall(r"^\| ((?!---|your program).*?) \| ", table, flags=re.MULTILINE) == list(ROWS)
     shown = (pages.ROOT / "tests" / "README.md").read_text(encoding="utf-8")
     assert [point for point in ROWS.values() if f"\n| {point} | " not in shown] == []

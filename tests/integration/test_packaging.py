@@ -17,7 +17,8 @@ from pathlib import Path
 import pages
 import pytest
 import servers
-from servers import ROOT, workshop
+from pages import ROOT
+from servers import workshop
 
 import ProxyPatternPool as ppp
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import gc
 import importlib.metadata
-import itertools
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,15 +18,11 @@ from urllib.request import urlopen
 import pages
 import pytest
 import yaml
-from pages import ROOT, Block
+from pages import EXAMPLES, PAGES, ROOT, TEXTS, Block
 from servers import PATIENCE, address, environ, postgres_fixture, redis_fixture, run, started  # noqa: F401
 
 import ProxyPatternPool as ppp
 
-MODULE = ROOT / "ProxyPatternPool.py"
-README = ROOT / "README.md"
-PAGES = pages.pages()
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 BLOCKS = {name: list(pages.blocks(path)) for name, path in PAGES.items()}
 
 # Their blocks are steps, each a process, in the manner of somebody at a terminal.
@@ -104,13 +99,10 @@ class Terminal(ExitStack):
 
     def ask(self, words: list[str]) -> str:
         """Do what `curl -s` does, with `-d name=value` too."""
-        data = None
-        if "-d" in words:
-            name, value = words[words.index("-d") + 1].split("=", 1)
-            data = urlencode({name: value}).encode()
+        given = dict(word.split("=", 1) for option, word in pairwise(words) if option == "-d")
+        data = urlencode(given).encode() if given else None
         with urlopen(urlsplit(words[-1])._replace(netloc=self.server).geturl(), data, PATIENCE) as answer:
-            text: str = answer.read().decode()
-        return text
+            return str(answer.read(), "utf-8")
 
 
 @pytest.mark.parametrize("name", PLAYED)
@@ -131,13 +123,10 @@ def test_steps_of_page(name: str, page: Path, tmp_path: Path) -> None:
 def blocks_alone() -> Iterator[Block]:
     """Find the code blocks of the README, and in docstrings of the library and its examples."""
     yield from BLOCKS["README.md"]
-    for path in [MODULE, *sorted((ROOT / "docs" / "examples").rglob("*.py"))]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node, clean=True) or ""
-                if "```" in text:  # sections indent their fences
-                    text = re.sub(r"^ {4}(?=( *)```)", "", text, flags=re.MULTILINE)
-                    yield from pages.blocks(path, text, node.body[0].lineno)
+    for path in [ROOT / "ProxyPatternPool.py", *sorted(EXAMPLES.rglob("*.py"))]:
+        for line, text in pages.docstrings(path.read_text(encoding="utf-8")):
+            # sections indent their fences
+            yield from pages.blocks(path, re.sub(r"^ {4}(?=( *)```)", "", text, flags=re.MULTILINE), line)
 
 
 @pytest.mark.parametrize("block", list(blocks_alone()), ids=lambda block: block.where)
@@ -145,7 +134,7 @@ def test_program_by_itself(block: Block, folder: Path) -> None:
     """Each block of the README and of a docstring is Python that runs by itself."""
     assert (block.language, block.title) == ("python", None)
     namespace: dict[str, Any] = {"__name__": "__alone__"}
-    if block.path != README:
+    if block.path != PAGES["README.md"]:
         namespace["ppp"] = ppp
     exec(block.compiled(), namespace)
     for thing in namespace.values():  # an example may leave that to the end of the program
@@ -163,16 +152,14 @@ def hidden_blocks(name: str) -> Iterator[str]:
             yield f"{block.where}: {block.language}"
         if block.language != "console" and re.search(r"^\$ ", block.code, flags=re.MULTILINE):
             yield f"{block.where}: a prompt"
-        if max(map(len, block.source.splitlines())) > WIDTH:
+        if max(map(len, block.source.splitlines())) > 86:  # beside the menus, in a window of 1280 pixels
             yield f"{block.where}: too wide"
 
 
 def missing_commands(name: str) -> Iterator[str]:
     """Find commands that are no target of the Makefile, no file of the project, and not installed here."""
-    for words in re.findall(r"`make ([^`]+)`|^ {4}make (\S+)", TEXTS[name], flags=re.MULTILINE):
-        yield from (
-            f"make {word}" for word in " ".join(words).split() if word not in TARGETS and "=" not in word
-        )
+    for words in re.findall(r"(?:`|^ {4}|^\$ )make ([^`\n#]+)", TEXTS[name], flags=re.MULTILINE):
+        yield from (f"make {word}" for word in words.split() if word not in TARGETS and "=" not in word)
     for block in BLOCKS[name]:
         found = list(block.commands())
         if block.language == "console" and not found:
@@ -180,14 +167,12 @@ def missing_commands(name: str) -> Iterator[str]:
         for command, _ in found:
             program, *words = shlex.split(command, comments=True)
             names = [re.split(r"[^\w.-]", word)[0] for word in words[1:] if not word.startswith("-")]
-            if program == "make":
-                good = {word for word in words if "=" not in word} <= TARGETS
-            elif program == "pip":
+            if program == "pip":
                 good = all(map(importlib.metadata.version, set(names) - {ppp.__name__}))
             elif program.startswith(".venv/bin/"):
                 good = all((ROOT / word).is_file() for word in words if word.endswith(".py"))
             else:
-                good = program in SETUP | {"python", "flask", "gunicorn", "curl", "git"}
+                good = program in SETUP | {"make", "python", "flask", "gunicorn", "curl", "git"}
             if not good:
                 yield f"{block.where}: {command}"
 
@@ -212,26 +197,18 @@ def missing_tests(name: str) -> Iterator[str]:
             yield f"{file}::{test}"
 
 
-WIDTH = 86  # columns of code beside the menus where a window has 1280 pixels
-CHECKS = (hidden_blocks, missing_commands, missing_names, missing_tests)
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_names_exists(name: str) -> None:
     """No block of a page hides from the tests; commands, names and tests that it mentions exist."""
-    wrong = [complaint for check in CHECKS for complaint in check(name)]
-    assert wrong == []
+    checks = (hidden_blocks, missing_commands, missing_names, missing_tests)
+    assert [complaint for check in checks for complaint in check(name)] == []
 
 
 def test_whole_programs_are_shown() -> None:
     """Each program of the examples is shown on a page, under its name."""
-    found = {
-        taken.group(1): block.title
-        for block in itertools.chain(*BLOCKS.values())
-        if (taken := pages.TAKEN.fullmatch(block.code)) is not None
-    }
-    examples = (ROOT / "docs" / "examples").glob("*.py")
-    assert found == {f"examples/{path.name}": path.name for path in examples}
+    whole = {block.title: pages.TAKEN.fullmatch(block.code) for block in chain(*BLOCKS.values())}
+    found = {taken.group(1): title for title, taken in whole.items() if taken is not None}
+    assert found == {f"examples/{path.name}": path.name for path in EXAMPLES.glob("*.py")}
 
 
 def test_readme() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
-from pages import DOCS, ROOT, pages
+from pages import DOCS, PAGES, ROOT
 from servers import environ, run
 
 import ProxyPatternPool as ppp
 
 CONFIG = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
-SOURCES = sorted(pages().keys() - {"README.md"})
+SOURCES = sorted(PAGES.keys() - {"README.md"})
 HOST = "http://site"
 LOADED = {"link", "script", "img", "iframe", "source", "audio", "video", "object", "embed"}
 TEXT = {"p", "li", "td", "dd", "summary"}
