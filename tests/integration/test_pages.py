@@ -34,7 +34,6 @@ RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
 SETUP = {"mkdir", "cd", "python3", ".", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-TESTS = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py")}
 
 
 @pytest.fixture
@@ -189,19 +188,10 @@ def missing_names(name: str) -> Iterator[str]:
         yield from set(re.findall(r"\b(?:proxy|db)\.(_[a-z]\w+)", code)) - own
 
 
-def missing_tests(name: str) -> Iterator[str]:
-    """Find tests, and files of tests, that a page names and that do not exist."""
-    own = {block.title for block in BLOCKS[name]}  # the reader's
-    for file, test in re.findall(r"\b(test_\w+\.py)(?:::(\w+))?", TEXTS[name]):
-        if file not in own and not re.search(rf"^ *(async )?(def|class) {test}", TESTS.get(file, ""), re.M):
-            yield f"{file}::{test}"
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_names_exists(name: str) -> None:
-    """No block of a page hides from the tests; commands, names and tests that it mentions exist."""
-    checks = (hidden_blocks, missing_commands, missing_names, missing_tests)
-    assert [complaint for check in checks for complaint in check(name)] == []
+    """No block of a page hides from the tests; commands and names that it mentions exist."""
+    assert [*hidden_blocks(name), *missing_commands(name), *missing_names(name)] == []
 
 
 def test_whole_programs_are_shown() -> None:
