@@ -33,8 +33,9 @@ def run(*command: object, folder: Path, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
 def tracked() -> list[str]:
-    """List the project's files, the new ones too."""
+    """The names of the project's files, the new ones too."""
     if not (ROOT / ".git").exists():
         pytest.skip("no repository: these tests run from a sdist")
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
@@ -42,10 +43,10 @@ def tracked() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, in which `make build` has built the sdist, and from that the wheel."""
     folder = tmp_path_factory.mktemp("built") / "tree"
-    for name in tracked():
+    for name in tracked:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     workshop(folder / ".venv", "build")
@@ -100,12 +101,12 @@ def test_wheel_holds_the_module_once(files: dict[str, bytes]) -> None:
     assert files["ProxyPatternPool/py.typed"] == b""
 
 
-def test_sdist_holds_the_whole_project(built: Path) -> None:
+def test_sdist_holds_the_whole_project(built: Path, tracked: list[str]) -> None:
     """Whoever has the sdist has all of the project: tests, docs and examples too."""
     (sdist,) = built.glob("dist/*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert names == {*tracked(), "PKG-INFO"}
+    assert names == {*tracked, "PKG-INFO"}
 
 
 def test_sdist_builds_the_wheel_that_the_tree_builds(wheel: Path, built: Path, tmp_path: Path) -> None:
@@ -140,12 +141,9 @@ def test_metadata(files: dict[str, bytes]) -> None:
     # each link of the README as the index shows it is a whole address, of a file that exists
     links = re.findall(r"\]\(([^)]+)\)", str(metadata.get_payload()))
     assert [link for link in links if re.match(r"https://|#", link) is None] == []
-    source = f"{urls['Source']}/blob/main/"
-    linked = [
-        link.removeprefix(source).partition("#")[0] for link in links if link.startswith(urls["Source"])
-    ]
+    linked = [link.partition("/blob/main/")[2] for link in links if link.startswith(urls["Source"])]
     assert len(linked) > 5
-    assert [name for name in linked if not (ROOT / name).is_file()] == []
+    assert [name for name in linked if not (ROOT / name.partition("#")[0]).is_file()] == []
 
 
 @pytest.mark.parametrize("which", ["oldest", "newest"])
@@ -157,41 +155,32 @@ def test_readme_runs_in_an_empty_environment(which: str, wheel: Path, tmp_path: 
 print(sys.version_info.minor, ppp.__version__, metadata.version("ProxyPatternPool"))"""
     shown = run(interpreter, "-I", "-c", program, folder=tmp_path).split()
     assert shown == [str(minor), ppp.__version__, ppp.__version__]
-    texts = [block.code for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
-    alone = [text for text in texts if "flask" not in text]  # test_pages.py runs the others
+    blocks = [block for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
+    alone = [block for block in blocks if "flask" not in block.code]  # test_pages.py runs the others
     assert len(alone) >= 2
-    for number, text in enumerate(alone):
-        path = tmp_path / f"program{number}.py"
-        path.write_text(text, encoding="utf-8")
-        assert run(interpreter, "-I", "-W", "error", path, folder=tmp_path) == ""
+    for block in alone:
+        assert run(interpreter, "-I", "-W", "error", "-c", block.code, folder=tmp_path) == ""
 
 
-def old_wheel(folder: Path) -> Path:
-    """Make a stand-in for a wheel of version 11: one top-level module."""
+def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
+    """Upgrading from version 11 replaces its module by the package; going back does the reverse."""
     about = "proxypatternpool-11.9.dist-info"
     files = {
         "ProxyPatternPool.py": "__version__ = '11.9'\n",
         f"{about}/METADATA": "Metadata-Version: 2.1\nName: ProxyPatternPool\nVersion: 11.9\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{about}/top_level.txt": "ProxyPatternPool\n",
     }
     files[f"{about}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{about}/RECORD"])
-    wheel = folder / "proxypatternpool-11.9-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
+    old = tmp_path / "proxypatternpool-11.9-py3-none-any.whl"
+    with zipfile.ZipFile(old, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    return wheel
-
-
-def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
-    """Upgrading from version 11 replaces its module by the package; going back does the reverse."""
-    old = old_wheel(tmp_path)
     interpreter = empty(sys.executable, tmp_path, old)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
     module, package = site / "ProxyPatternPool.py", site / "ProxyPatternPool"
 
     def imported() -> list[str]:
+        program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
         return run(interpreter, "-I", "-c", program, folder=tmp_path).split()
 
     assert imported() == ["11.9", str(module)]  # its bytecode is left lying about, too
