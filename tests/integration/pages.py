@@ -14,6 +14,7 @@ Run as a program, it runs one page in the current folder, in a process of its ow
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import re
 import sys
@@ -104,16 +105,17 @@ def imported(folder: Path, *names: str) -> Iterator[list[Any]]:
         sys.modules.update(others)
 
 
-def run(path: Path, folder: Path, name: str = "__page__") -> None:
-    """Run a page's program in this process; its files go to the folder, from which they are imported."""
-    namespace: dict[str, Any] = {"__name__": name}
+def run(path: Path) -> None:
+    """Run a page's program, whose files go to the current folder, from which they are imported."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(path):
         if block.title is not None:
-            block.write(folder)
+            block.write(Path.cwd())
         elif block.language == "python":
             exec(block.compiled(), namespace)
 
 
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())
-    run(Path(sys.argv[1]), Path.cwd(), "__main__")
+    run(Path(sys.argv[1]))
+    gc.collect()  # what was forgotten complains here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.metadata
 import re
 import shlex
@@ -27,26 +26,13 @@ BLOCKS = {name: list(pages.blocks(path)) for name, path in PAGES.items()}
 
 # Their blocks are steps, each a process, in the manner of somebody at a terminal.
 PLAYED = ["tutorial.md", "howto/gunicorn.md", "howto/testing.md"]
-# They patch the process that they run in, or start others.
-APART = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
+# What patches the process, or starts others, is warned by Python itself.
+PATCHED = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
 RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
 RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
 SETUP = {"mkdir", "cd", "python3", ".", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in, from which modules can be imported; they are forgotten at the end."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 @pytest.fixture
@@ -60,13 +46,11 @@ def page(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_program_of_page(name: str, page: Path, folder: Path) -> None:
+def test_program_of_page(name: str, page: Path, tmp_path: Path) -> None:
     """The Python of each page runs, from top to bottom, as one program."""
-    if name in APART:
-        run(sys.executable, pages.__file__, page, cwd=folder)
-    else:
-        pages.run(page, folder)
-        gc.collect()  # what was forgotten complains here
+    options = () if name in PATCHED else ("-W", "error")
+    done = run(sys.executable, *options, pages.__file__, page, cwd=tmp_path)
+    assert "Exception ignored" not in done.stderr  # so what was forgotten complains
 
 
 class Terminal(ExitStack):
@@ -129,9 +113,10 @@ def blocks_alone() -> Iterator[Block]:
 
 
 @pytest.mark.parametrize("block", list(blocks_alone()), ids=lambda block: block.where)
-def test_program_by_itself(block: Block, folder: Path) -> None:
+def test_program_by_itself(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block of the README and of a docstring is Python that runs by itself."""
     assert (block.language, block.title) == ("python", None)
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__alone__"}
     if block.path != PAGES["README.md"]:
         namespace["ppp"] = ppp
