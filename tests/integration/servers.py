@@ -33,10 +33,7 @@ SETTINGS = """
     -c listen_addresses= -c max_connections=60 -c shared_buffers=8MB -c max_wal_senders=0
     -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c dynamic_shared_memory_type=mmap
 """
-BACKENDS = """
-    SELECT json_object_agg(pid, extract(epoch FROM backend_start))
-    FROM pg_stat_activity WHERE application_name LIKE %s
-"""
+BACKENDS = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -163,15 +160,9 @@ class PostgresServer:
         """Connect under a name (a pool's `fun`)."""
         return psycopg.connect(self.dsn, autocommit=True, application_name=name)
 
-    def backends(self, name: str = "tests") -> dict[int, float]:
-        """List the server's processes for connections under a name like that, and when each was started."""
-        return {int(pid): since for pid, since in (self.ask(BACKENDS, name) or {}).items()}
-
-    def close(self, db: Connection) -> None:
-        """Disconnect, and wait until the server knows it, too (a pool's `closer`)."""
-        pid = db.info.backend_pid
-        db.close()
-        eventually(lambda: pid not in self.backends(), PATIENCE)
+    def backends(self, name: str = "tests") -> set[int]:
+        """List the server's processes for connections under a name like that."""
+        return set(self.ask(BACKENDS, name) or ())
 
 
 @pytest.fixture(scope="session", name="postgres")
