@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import count, plots, pools, proxies, report, timing, work
+from . import plots, pools, proxies, report, timing, work
 
 PAGE = work.ROOT / "docs" / "pages" / "speed.md"
 FIGURES = PAGE.parent / "assets" / "bench.json"
@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace) -> report.Run:
         ("housekeeping", partial(work.housekeeping, group, settings)),
         ("import", partial(work.imports, group, settings)),
         ("proxy", partial(proxies.proxy_table, stand_ins, settings)),
-        ("counts", count.counts),
+        ("counts", work.counts),
     ]
     start, before, tables = time.perf_counter(), timing.ticks(), {}
     for part, job in jobs:

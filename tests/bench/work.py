@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ProxyPatternPool as ppp
@@ -288,4 +289,66 @@ def imports(chosen: list[Contender], settings: Settings) -> Table:
     jobs = {name: partial(job, its) for name, its in {**modules, BARE: BARE}.items()}
     Table("", "", []).fill(jobs, 1)  # compiles what is not yet compiled
     table.fill(jobs, settings.rounds)
+    return table
+
+
+HOOKS: dict[str, tuple[Callable[[Any], None], set[str]]] = {
+    "instructions": (sys.settrace, {"opcode"}),
+    "calls": (sys.setprofile, {"call", "c_call"}),
+}
+STATEMENTS = {
+    "get and return": "ret(get())",
+    "with pool.obj()": "\n with obj(): pass",
+    "with proxy._obj()": "\n with pooled._obj(): pass",
+    "proxy.x, shared": "return shared.x",
+    "proxy.x, thread": "return thread.x",
+    "proxy.x, thread with pool": "return pooled.x",
+}
+
+
+def count(work: Callable[[], None], kind: str) -> int:
+    """Return how often something happens in a piece of work, the middle of some counts."""
+    install, events = HOOKS[kind]
+    seen: list[int] = []
+
+    def hook(frame: FrameType, event: str, _argument: Any) -> Any:
+        frame.f_trace_opcodes = kind == "instructions"
+        seen[-1] += event in events
+        return hook
+
+    for _ in range(5):  # the first count of a process is 0 on Python 3.12
+        seen.append(0)
+        install(hook)
+        work()
+        install(None)
+    return int(statistics.median(seen))
+
+
+def compiled(statement: str, **names: Any) -> Callable[[], None]:
+    """Return a function that executes a statement, and is warm."""
+    scope = {f"_{name}": value for name, value in names.items()}
+    exec(f"def work({', '.join(f'{name}=_{name}' for name in names)}): {statement}", scope)
+    work: Callable[[], None] = scope["work"]
+    for _ in range(50):
+        work()
+    return work
+
+
+def counts() -> Table:
+    """Count each hot path."""
+    columns = [Column(kind, kind, "", ranked=False) for kind in HOOKS]
+    table = Table("counts", "Bytecode instructions and function calls", columns)
+    thread, pooled = (proxies.per_thread(size)(ppp, proxies.thing()) for size in (None, 4))
+    names = {"shared": ppp.Proxy(obj=proxies.thing()), "thread": thread, "pooled": pooled}
+    with ppp.Pool(lambda _number: proxies.thing(), max_size=4, min_size=4) as pool, pooled._pool:
+        names |= {"get": pool.get, "ret": pool.ret, "obj": pool.obj}
+        works = {name: compiled(statement, **names) for name, statement in STATEMENTS.items()}
+        pooled._ret_obj()
+        nothing = compiled("pass")
+
+        def counted(work: Callable[[], None]) -> dict[str, float]:
+            return {kind: count(work, kind) - count(nothing, kind) for kind in HOOKS}
+
+        table.fill({name: partial(counted, work) for name, work in works.items()}, 1)
+        pooled._ret_obj()
     return table

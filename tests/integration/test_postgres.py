@@ -1,6 +1,7 @@
-"""Pools of connections to a real PostgreSQL: outages, cut connections, worker processes.
+"""Pools of connections to a real PostgreSQL: an outage, a connection behind a proxy, worker processes.
 
-What the server itself says (`pg_stat_activity`) decides, not the pool's own account.
+What the server itself says (`pg_stat_activity`) decides, not the pool's own account. What happens when
+connections are cut, `test_examples.py` shows; `drain` and `resize`, `pool/test_filling.py` and the storm.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 import psycopg
 import psycopg.rows
 import pytest
-from conftest import Clock, Keep, MakePool
-from helpers import eventually, numbers, permits, rounds, run_all, start
+from conftest import Keep, MakePool
+from helpers import eventually, permits, rounds, start
 from pages import EXAMPLES
 from servers import PATIENCE, Connection, PostgresServer, postgres_fixture, started  # noqa: F401
 
@@ -32,45 +33,15 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
     eventually(lambda: not postgres.backends())
 
 
-def healthy(db: Connection) -> bool:
-    """Ask the server something (a pool's `health`)."""
-    return db.execute("SELECT 1").fetchone() == (1,)
-
-
-def query(db: Connection) -> int:
-    """Use a connection, and say which one it was."""
-    db.execute("SELECT pg_sleep(0.002)")
-    return db.info.backend_pid
-
-
-def test_all_connections_cut(server: PostgresServer, clock: Clock, keep: Keep) -> None:
-    """With `check_after_idle`, 8 threads get working connections at the first try after all were cut."""
-    checks: dict[str, Any] = {"health": healthy, "check_after_idle": 30.0}
-    proxy = keep(ppp.Proxy(fun=server.connect, max_size=8, min_size=8, closer=Connection.close, **checks))
-    barrier = threading.Barrier(8)
-
-    def first_try() -> int:
-        with proxy._obj(PATIENCE):
-            barrier.wait(PATIENCE)  # each has one at the same time
-            return query(proxy._get_obj())
-
-    before = set(run_all(*[first_try] * 8, seconds=PATIENCE))
-    assert before == server.backends()
-    assert proxy._pool.stats()["nchecks"] == 0  # used a moment ago
-    clock.advance(31.0)
-    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'tests'"
-    assert server.ask(cut) == 8
-    eventually(lambda: not server.backends())
-    after = set(run_all(*[first_try] * 8, seconds=PATIENCE))
-    assert (len(after), after & before, server.backends()) == (8, set(), after)
-    assert numbers(proxy._pool, "nchecks hc_errors ndestroys") == [8, 8, 8]
-
-
 def test_outage_under_load(
     server: PostgresServer, make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """PostgreSQL stops and starts twice under 8 threads: once it is back no get fails, and nothing leaks."""
     caplog.set_level("CRITICAL", logger="ppp")
+
+    def healthy(db: Connection) -> bool:
+        return db.execute("SELECT 1").fetchone() == (1,)
+
     seen: dict[str, Any] = {"health": healthy, "invalidate_on": psycopg.OperationalError}  # idle, or in use
     pool = make_pool(server.connect, 4, 2, closer=Connection.close, delay=0.05, **seen)
     errors: list[psycopg.OperationalError] = []
@@ -81,7 +52,7 @@ def test_outage_under_load(
         while not over.is_set():
             try:
                 with pool.obj(timeout=PATIENCE) as db:
-                    query(db)
+                    db.execute("SELECT pg_sleep(0.002)")
             except psycopg.OperationalError as error:
                 errors.append(error)
             done[number] += 1
