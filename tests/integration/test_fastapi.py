@@ -1,4 +1,7 @@
-"""FastAPI: the halves of a `yield` dependency run in different threads and contexts, and nothing is lost."""
+"""FastAPI: the halves of a `yield` dependency run in different threads and contexts, and nothing is lost.
+
+That what a refused request wrote is undone, the page's own program shows (test_pages.py).
+"""
 
 import asyncio
 import time
@@ -10,7 +13,7 @@ import httpx
 import pytest
 from anyio import to_thread
 from conftest import Keep
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.responses import StreamingResponse
 from helpers import numbers
@@ -20,7 +23,7 @@ import ProxyPatternPool as ppp
 REQUESTS = 300
 CLIENTS = 16  # fewer than the 40 threads of the server, which waiting dependencies and routes share
 CONNECTIONS = 4
-PATHS = "/sync /sync-async /refused /async-sync /stream /stream-async".split()
+PATHS = ("/sync-async", "/async-sync", "/stream")
 
 
 class Connection:
@@ -55,10 +58,6 @@ def application(draw: Any) -> FastAPI:
         async with contextmanager_in_threadpool(contextmanager(in_thread)()) as connection:
             yield connection
 
-    @app.get("/sync")
-    def sync_route(db: Annotated[Connection, Depends(in_thread)]) -> int:
-        return db.query()
-
     @app.get("/sync-async")
     async def sync_then_async(db: Annotated[Connection, Depends(in_thread)]) -> int:
         await asyncio.sleep(0.001)
@@ -68,17 +67,8 @@ def application(draw: Any) -> FastAPI:
     def async_then_sync(db: Annotated[Connection, Depends(in_loop)]) -> int:
         return db.query()
 
-    @app.get("/refused")
-    def refused(db: Annotated[Connection, Depends(in_thread)]) -> None:
-        db.query()
-        raise HTTPException(409)
-
     @app.get("/stream")
-    def stream(db: Annotated[Connection, Depends(in_thread)]) -> StreamingResponse:
-        return StreamingResponse(f"{db.query()}\n" for _ in range(3))
-
-    @app.get("/stream-async")
-    async def stream_async(db: Annotated[Connection, Depends(in_loop)]) -> StreamingResponse:
+    async def stream(db: Annotated[Connection, Depends(in_loop)]) -> StreamingResponse:
         async def rows() -> AsyncIterator[str]:
             for _ in range(3):
                 await asyncio.sleep(0.001)
@@ -118,8 +108,7 @@ def test_yield_dependencies(keep: Keep, through: str) -> None:
     scope = ppp.Proxy.Scope.WERKZEUG
     proxy = keep(ppp.Proxy(fun=connect, scope=scope, max_size=CONNECTIONS, timeout=5.0))
     draw = proxy._pool.obj if through == "pool" else proxy._obj
-    statuses = asyncio.run(ask_all(application(draw)))
-    assert sorted(statuses) == [200] * (REQUESTS * 5 // 6) + [409] * (REQUESTS // 6)
+    assert asyncio.run(ask_all(application(draw))) == [200] * REQUESTS
     assert sum(connection.shared for connection in made) == 0
     assert numbers(proxy._pool, "nusing navail nuses") == [0, len(made), REQUESTS]
     assert len(made) <= CONNECTIONS

@@ -1,6 +1,7 @@
 """The Flask pattern that the documentation teaches, in every way in which a request or a context can end.
 
-That two applications can have a database each, the page's own program shows (test_pages.py).
+That a command keeps what it commits, and that two applications can have a database each, the page's own
+program shows (test_pages.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import click
 import pages
 import pytest
 from flask import Flask, Response, abort, stream_with_context
@@ -108,22 +108,6 @@ def test_failed_request_keeps_nothing(shop: Shop, end: str, status: int, testing
     assert shop.client.post("/order").status_code == 200  # on the same connection
     assert (shop.kept(), shop.lent) == (["tea"], 0)
     assert shop.db._pool.stats()["ncreated"] == 1
-
-
-@pytest.mark.parametrize("commits", [True, False])
-def test_command(shop: Shop, commits: bool) -> None:
-    """A CLI command keeps what it commits itself, and its connection comes back either way."""
-
-    @shop.app.cli.command("import")
-    def load() -> None:
-        shop.order("cocoa")
-        if commits:
-            shop.db.commit()
-        click.echo("done")
-
-    result = shop.app.test_cli_runner().invoke(args=["import"])
-    assert (result.exit_code, result.output) == (0, "done\n")
-    assert (shop.kept(), shop.lent) == (["cocoa"] if commits else [], 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from conftest import Keep
 from helpers import numbers
+from IPython.core.completer import IPCompleter, provisionalcompleter
+from IPython.core.formatters import DisplayFormatter
+from IPython.lib.pretty import pretty
 
 import ProxyPatternPool as ppp
 
@@ -85,9 +88,6 @@ def looked_at(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
 
 def test_ipython_prints(looked_at: Any) -> None:
     """IPython shows a proxy as a plain text, without drawing its object."""
-    from IPython.core.formatters import DisplayFormatter
-    from IPython.lib.pretty import pretty
-
     assert pretty(looked_at) == repr(looked_at)  # type: ignore[no-untyped-call]
     data, _ = DisplayFormatter().format(looked_at)  # type: ignore[no-untyped-call]
     assert data == {"text/plain": repr(looked_at)}
@@ -96,8 +96,6 @@ def test_ipython_prints(looked_at: Any) -> None:
 @pytest.mark.parametrize("jedi", [False, True])
 def test_ipython_completes(looked_at: Any, jedi: bool) -> None:
     """IPython completes a proxy's own names, without drawing its object."""
-    from IPython.core.completer import IPCompleter, provisionalcompleter
-
     make: Any = IPCompleter
     completer = make(namespace={"db": looked_at}, global_namespace={}, use_jedi=jedi)
     completer.jedi_compute_type_timeout = 5000
