@@ -1,1 +1,1 @@
-"""Speed of the pools and the proxies, measured beside their peers: see `run.py`."""
+"""Speed of the pools and the proxies, measured beside their peers: see `__main__.py`."""

@@ -13,13 +13,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # what is measured is this checkout
+from . import plots, pools, proxies, report, timing, work
 
-from . import plots, pools, proxies, report, timing, work  # noqa: E402
-
-FIGURES = ROOT / "docs" / "pages" / "assets" / "bench.json"
-PAGE = ROOT / "docs" / "pages" / "speed.md"
+PAGE = work.ROOT / "docs" / "pages" / "speed.md"
+FIGURES = PAGE.parent / "assets" / "bench.json"
 PARTS = [part for part in report.PARTS if part != "threads"]  # these come from the crowds
 
 
@@ -41,8 +38,10 @@ def measure(options: argparse.Namespace) -> report.Run:
     """Do the parts that were asked for."""
     settings = timing.QUICK if options.quick else timing.Settings()
     wanted = [pools.THIS, *(options.contenders or [""])]
-    group = [it for it in pools.CONTENDERS if any(name in it.name for name in wanted)]
-    stand_ins = [it for it in proxies.CONTENDERS if any(name in it.name for name in wanted)]
+    group, stand_ins = (
+        [it for it in known if any(name in it.name for name in wanted)]
+        for known in (pools.CONTENDERS, proxies.CONTENDERS)
+    )
     jobs: list[tuple[str, Callable[[], timing.Table]]] = [
         ("loop", partial(work.loops, group, settings)),
         *(("crowd", partial(work.crowd, group, settings, *window)) for window in settings.windows),
@@ -53,7 +52,6 @@ def measure(options: argparse.Namespace) -> report.Run:
         ("proxy", partial(proxies.proxy_table, stand_ins, settings)),
         ("counts", work.counts),
     ]
-    modules = [it.module for it in group] + [it.module for it in stand_ins]
     start, before, tables = time.perf_counter(), timing.ticks(), {}
     for part, job in jobs:
         if part in (options.only or PARTS):
@@ -61,10 +59,11 @@ def measure(options: argparse.Namespace) -> report.Run:
             tables[table.id] = table
             print(f"{time.perf_counter() - start:5.0f} s  {table.title}", file=sys.stderr, flush=True)
     whole, taken = (late - early for early, late in zip(before, timing.ticks(), strict=True))
-    return report.Run({**report.environment(modules), "stolen": taken / max(1, whole)}, tables)
+    where = report.environment(it.module for it in [*group, *stand_ins])
+    return report.Run({**where, "stolen": taken / max(1, whole)}, tables)
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print, and write what was asked for."""
     options = arguments()
     whole = not (options.quick or options.only or options.contenders)
@@ -80,13 +79,12 @@ def main() -> int:
         if kept:
             report.save(runs, kept)
     elif not runs:
-        print(f"{kept}: no figures yet", file=sys.stderr)
-        return 1
+        sys.exit(f"{kept}: no figures yet")
     if kept and page:
-        report.write_page(report.load(kept), page)
-        plots.draw(report.load(kept), page.parent / "assets")
-    return 0
+        runs = report.load(kept)  # in their order
+        report.write_page(runs, page)
+        plots.draw(runs, page.parent / "assets")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -23,6 +23,7 @@ text { font: 13px system-ui, sans-serif; fill: #222 }
 .spread { stroke: #222; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) { text { fill: #e4e4e4 } .spread { stroke: #e4e4e4 } }
 """
+Look = dict[str, object]
 OWN, OTHER = "#0d9488", "#7187a3"
 COLOURS = ("#d9682f", "#4f86d9", "#c05fa8", "#94812b", "#d14b57", "#7a6fd0", "#5f8f3a", "#888888")
 """All have a contrast of 3 to white and to the dark page."""
@@ -49,13 +50,13 @@ class Drawing:
         self.text(0, self.y + 20, words, kind="title")
         self.y += 32
 
-    def key(self, entries: dict[str, dict[str, object]], columns: int = 2) -> None:
-        """Say which look stands for what."""
+    def key(self, entries: dict[str, Look]) -> None:
+        """Say which look stands for what, in two columns."""
         for place, (name, look) in enumerate(entries.items()):
-            x, y = place % columns * WIDTH / columns, self.y + 20 * (place // columns) + 12
+            x, y = place % 2 * WIDTH / 2, self.y + 20 * (place // 2) + 12
             self.add("path", d=f"M{x} {y - 4}h24", fill="none", **look)
             self.text(x + 30, y, name)
-        self.y += 20 * math.ceil(len(entries) / columns) + 12
+        self.y += 20 * math.ceil(len(entries) / 2) + 12
 
     def save(self, file: Path) -> None:
         """Write the file."""
@@ -86,7 +87,7 @@ def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, fa
         drawing.y += 15 * len(found) + 6
 
 
-def look_of(name: str) -> dict[str, object]:
+def look_of(name: str) -> Look:
     """Give each pool its line."""
     if name == pools.THIS:
         return {"stroke": OWN, "stroke_width": 3.5}
@@ -127,50 +128,39 @@ def lines(
 
 
 def draw(runs: dict[str, report.Run], folder: Path) -> None:
-    """Draw what there are figures for."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Draw the plots; the first version has figures for each."""
+    first, run = next(iter(runs.items()))
+    times, operations, fairness, throughput = drawings = [Drawing() for _ in range(4)]
+    tables = {version: run.tables["loop"] for version, run in runs.items() if "loop" in run.tables}
+    bars(times, "Get and return, µs (less is better)", tables, "plain", 1e6)
+    bars(times, "with statement, µs (less is better)", tables, "with", 1e6)
+    own: Look = {"stroke": OWN, "stroke_width": 12}
+    times.key({f"Python {it}": own | {"stroke_opacity": 1 - 0.17 * n} for n, it in enumerate(tables)})
 
-    def tables(part: str) -> dict[str, Table]:
-        return {version: run.tables[part] for version, run in runs.items() if part in run.tables}
+    for column in ("x", "f", "len"):
+        title = f"{proxies.OPERATIONS[column]}, ns, Python {first}"
+        bars(operations, title, {first: run.tables["proxy"]}, column, 1e9)
 
-    if found := tables("loop"):
-        drawing = Drawing()
-        for column, title in {"plain": "Get and return", "with": "with statement"}.items():
-            bars(drawing, f"{title}, µs (less is better)", found, column, 1e6)
-        shades = {f"Python {it}": {"stroke": OWN, "stroke_width": 12} for it in found}
-        for place, look in enumerate(shades.values()):
-            look["stroke_opacity"] = 1 - 0.17 * place
-        drawing.key(shades)
-        drawing.save(folder / "bench-pool.svg")
-    if found := dict(list(tables("proxy").items())[:1]):
-        drawing = Drawing()
-        for column in ("x", "f", "len"):
-            title = f"{proxies.OPERATIONS[column][0]}, ns, Python {next(iter(found))}"
-            bars(drawing, title, found, column, 1e9)
-        drawing.save(folder / "bench-proxy.svg")
-    for version, table in list(tables("crowd-40-5").items())[:1]:
-        drawing = Drawing()
-        most = math.ceil(max(max(counts) for counts in table.lines.values()) / 50) * 50
-        ticks = {most * part / 5: f"{most * part / 5:g}" for part in range(6)}
-        across = {place: f"{place + 1}" for place in (0, 9, 19, 29, 39)}
-        title = f"Gets of each of 40 threads, Python {version}"
-        lines(drawing, title, table.lines, across, ticks, float)
-        drawing.key({name: look_of(name) for name in table.lines})
-        drawing.save(folder / "bench-fairness.svg")
-    free = [version for version in runs if version.endswith("t")]
-    drawing = Drawing()
-    names: dict[str, dict[str, object]] = {}
-    for version in dict.fromkeys([next(iter(runs)), *free]):
+    series = run.tables["crowd-40-5"].lines
+    most = math.ceil(max(map(max, series.values())) / 50) * 50
+    ticks = {most * part / 5: f"{most * part / 5:g}" for part in range(6)}
+    across = {place: f"{place + 1}" for place in (0, 9, 19, 29, 39)}
+    lines(fairness, f"Gets of each of 40 threads, Python {first}", series, across, ticks, float)
+    fairness.key({name: look_of(name) for name in series})
+
+    looks: dict[str, Look] = {}
+    labels = {1e3: "1k", 1e4: "10k", 1e5: "100k", 1e6: "1M", 1e7: "10M"}
+    for version in [first, *(version for version in runs if version != first and version.endswith("t"))]:
         table = report.throughput(runs[version])
+        rates = {name: [it.median for it in row.values()] for name, row in table.rows.items()}
+        looks |= {name: look_of(name) for name in rates}
+        highest = max(map(max, rates.values()))
+        ticks = {value: label for value, label in labels.items() if value < 10 * highest}
         across = dict(enumerate(column.id for column in table.columns))
-        rates = {name: [it.median for it in row.values()] for name, row in table.rows.items() if row}
-        if rates:
-            names |= {name: look_of(name) for name in rates}
-            labels = {1e3: "1k", 1e4: "10k", 1e5: "100k", 1e6: "1M", 1e7: "10M"}
-            highest = max(max(values) for values in rates.values())
-            ticks = {value: label for value, label in labels.items() if value < 10 * highest}
-            title = f"Gets and returns a second, by threads, Python {version}"
-            lines(drawing, title, rates, across, ticks, math.log10)
-    if names:
-        drawing.key(names)
-        drawing.save(folder / "bench-threads.svg")
+        title = f"Gets and returns a second, by threads, Python {version}"
+        lines(throughput, title, rates, across, ticks, math.log10)
+    throughput.key(looks)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, drawing in zip(("pool", "proxy", "fairness", "threads"), drawings, strict=True):
+        drawing.save(folder / f"bench-{name}.svg")

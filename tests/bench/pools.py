@@ -7,7 +7,6 @@ with no wrapper of ours around it.
 
 from __future__ import annotations
 
-import importlib
 import time
 import types
 from collections.abc import Callable
@@ -41,20 +40,15 @@ class Connection:
 class Maker:
     """Makes connections, slowly if asked, and counts them."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-        self._made: list[int] = []
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.made: list[int] = []
 
     def __call__(self) -> Connection:
         if self.seconds:
             time.sleep(self.seconds)
-        self._made.append(1)
+        self.made.append(1)
         return Connection()
-
-    @property
-    def made(self) -> int:
-        """How many were made so far."""
-        return len(self._made)
 
 
 @dataclass
@@ -143,12 +137,12 @@ def _queue(kind: str, module: Any, make: Maker, size: int, _ahead: int) -> Handl
 
 @dataclass(frozen=True)
 class Contender:
-    """One pool: how it is called, where it comes from, how it is built and used."""
+    """One pool, or proxy: how it is called, where it comes from, how it is built and used."""
 
     name: str
     module: str
-    build: Callable[[Any, Maker, int, int], Handle]
-    """Makes a pool of at most so many objects, so many of them ahead."""
+    build: Callable[..., Any]
+    """Makes of the module a pool of at most so many objects, so many of them ahead; or a proxy of a thing."""
     get: str = "pool.connection()"
     ret: str = "it.close()"
     """What a user writes to get `it` from `pool`, and to return it."""
@@ -162,17 +156,14 @@ class Contender:
         """Whether it makes objects by itself when they are asked for."""
         return self.module != "queue"
 
-    def pool(self, make: Maker, size: int, ahead: int) -> Handle:
-        """Build one."""
-        return self.build(importlib.import_module(self.module), make, size, ahead)
-
 
 THIS = "ProxyPatternPool"
 BY_PROXY = f"{THIS}, by proxy"
 NO_HEALTH = f"{THIS}, no health hook"
 FLOOR = "queue.SimpleQueue"
 LIFO = Contender("queue.LifoQueue", "queue", partial(_queue, "LifoQueue"), "pool.get()", "pool.put(it)", None)
-SQL, GENERIC = "pool.connect()", "generic_connection_pool.threading"
+SQL = "pool.connect()"
+GENERIC = ("generic-connection-pool", "generic_connection_pool.threading", _generic)
 
 CONTENDERS = [
     Contender(THIS, THIS, _this, "pool.get()", "pool.ret(it)", "pool.obj()"),
@@ -180,14 +171,7 @@ CONTENDERS = [
     Contender("psycopg_pool", "psycopg_pool", _psycopg, "pool.getconn()", "pool.putconn(it)", tidies=True),
     Contender("DBUtils PooledDB", "dbutils.pooled_db", _dbutils),
     Contender("connpool", "connpool", _connpool, "pool.acquire()", "pool.release(it)", tidies=True),
-    Contender(
-        "generic-connection-pool",
-        GENERIC,
-        _generic,
-        "pool.acquire('db')",
-        "pool.release(it, 'db')",
-        "pool.connection('db')",
-    ),
+    Contender(*GENERIC, "pool.acquire('db')", "pool.release(it, 'db')", "pool.connection('db')"),
     LIFO,
     replace(LIFO, name=FLOOR, build=partial(_queue, "SimpleQueue")),
 ]

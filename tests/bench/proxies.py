@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-import importlib
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import pools, timing
+from .pools import Contender
 
 
 class Thing(tuple[int, ...]):
@@ -30,25 +30,25 @@ def thing() -> Thing:
     return made
 
 
-def _assigns(proxy: Any, it: Thing) -> bool:
-    proxy.x = 2
-    written = it.x == 2
-    it.x = 1
-    return written
-
-
-OPERATIONS: dict[str, tuple[str, Callable[[Any, Thing], bool]]] = {
-    "x": ("proxy.x", lambda proxy, it: proxy.x == 1),
-    "f": ("proxy.f()", lambda proxy, it: proxy.f() is None),
-    "len": ("len(proxy)", lambda proxy, it: len(proxy) == 3),
-    "item": ("proxy[0]", lambda proxy, it: proxy[0] == 1),
-    "call": ("proxy()", lambda proxy, it: proxy() is None),
-    "eq": ("proxy == other", lambda proxy, it: bool(proxy == thing())),
-    "hash": ("hash(proxy)", lambda proxy, it: hash(proxy) == hash(it)),
-    "bool": ("bool(proxy)", lambda proxy, it: bool(proxy)),
-    "set": ("proxy.x = 1", _assigns),
+OPERATIONS = {
+    "x": "proxy.x",
+    "f": "proxy.f()",
+    "len": "len(proxy)",
+    "item": "proxy[0]",
+    "call": "proxy()",
+    "eq": "proxy == other",
+    "hash": "hash(proxy)",
+    "bool": "bool(proxy)",
+    "set": "proxy.x = 1",
 }
-"""Statements, and whether a proxy does it right."""
+
+
+def outcome(statement: str, proxy: Any, it: Thing) -> tuple[Any, int]:
+    """Return what an operation through a proxy gives, and what it makes of the thing."""
+    it.x = 0
+    names = {"proxy": proxy, "other": thing()}
+    exec(f"found = {statement}", names)
+    return names["found"], it.x
 
 
 def per_thread(size: int | None) -> Callable[[Any, Thing], Any]:
@@ -104,18 +104,7 @@ def _bare(lookup: str, obj: str) -> Callable[[Any, Thing], Any]:
     return build
 
 
-class Contender(NamedTuple):
-    """One proxy: how it is called, where it comes from, how it is built around a thing."""
-
-    name: str
-    module: str
-    build: Callable[[Any, Thing], Any]
-
-
-SHARED = f"{pools.THIS}, shared"
-THREAD = f"{pools.THIS}, thread"
-POOLED = f"{pools.THIS}, thread with pool"
-OURS = (SHARED, THREAD, POOLED)
+OURS = SHARED, THREAD, POOLED = [f"{pools.THIS}, {kind}" for kind in ("shared", "thread", "thread with pool")]
 WRAPT = "wrapt (C)"
 PEERS = ("werkzeug LocalProxy", "lazy-object-proxy (slots)", "Django SimpleLazyObject")
 """Those that this module sets itself to be ahead of in every operation."""
@@ -140,22 +129,18 @@ CONTENDERS = [
 
 
 def proxy_table(chosen: list[Contender], settings: timing.Settings) -> timing.Table:
-    """Measure each operation through each proxy."""
-    columns = [timing.Column(key, statement) for key, (statement, _) in OPERATIONS.items()]
+    """Measure each operation through each proxy, if it gives what the object itself gives."""
+    columns = [timing.Column(key, statement) for key, statement in OPERATIONS.items()]
     table = timing.Table("proxy", "Operations through a proxy", columns)
     jobs: dict[str, timing.Job] = {}
     with timing.quiet():
-        for contender in chosen:
+        for contender, module in table.installed(chosen):
             it = thing()
-            try:
-                proxy = contender.build(importlib.import_module(contender.module), it)
-            except ImportError as error:
-                table.notes[contender.name] = f"not installed ({error})"
-                continue
+            proxy = contender.build(module, it)
             loops = {}
-            for key, (statement, right) in OPERATIONS.items():
+            for key, statement in OPERATIONS.items():
                 try:
-                    if not right(proxy, it):
+                    if outcome(statement, proxy, it) != outcome(statement, it, it):
                         raise TypeError("another result than the object's own")
                 except (TypeError, AttributeError) as error:
                     table.notes[f"{contender.name}: {statement}"] = f"not supported ({error})"

@@ -11,6 +11,7 @@ import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module, metadata
 from itertools import product
 from pathlib import Path
@@ -61,8 +62,8 @@ class Run:
 
     def medians(self, table: str, column: str, names: Iterable[str]) -> dict[str, float]:
         """Return what several contenders reached, as far as they were measured."""
-        rows = self.tables[table].rows if table in self.tables else {}
-        return {name: rows[name][column].median for name in names if column in rows.get(name, {})}
+        known = self.tables.get(table, Table("", "", []))
+        return {name: found.median for name in names if (found := known.figure(name, column))}
 
     def median(self, table: str, name: str, column: str) -> float:
         """Return what one reached, 0.0 where it was not measured."""
@@ -145,13 +146,13 @@ class Aim(NamedTuple):
 def aims(run: Run) -> Iterator[Aim]:
     """Compare what was measured with what was aimed at, as far as it was measured."""
     plain, floor = (run.median("loop", name, "plain") for name in (THIS, FLOOR))
+    block, drawn = (run.median("loop", name, "with") for name in (THIS, pools.BY_PROXY))
     others = [it.name for it in pools.CONTENDERS if it.name not in (THIS, FLOOR)]
     if plain and (peers := run.medians("loop", "plain", others)):
         nearest = min(peers, key=lambda name: peers[name])
         text = f"{peers[nearest] / plain:.2f} times as fast as {nearest}, the next"
         why = "That queue keeps no account of its objects." if nearest == pools.LIFO.name else UNKNOWN
         yield Aim("next", "get and return", f"ahead of all but `{FLOOR}`", text, peers[nearest] > plain, why)
-    block, drawn = (run.median("loop", name, "with") for name in (THIS, pools.BY_PROXY))
     for id, what, limit, taken, of, base, why in (
         ("floor", "get and return", 12.0, plain, f"`{FLOOR}`", floor,
          "That queue is a few functions in C, and keeps no account of its objects."),
@@ -163,25 +164,24 @@ def aims(run: Run) -> Iterator[Aim]:
         if taken and base:
             ratio = taken / base
             yield Aim(id, what, f"at most {limit:g} times {of}", f"{ratio:.2f} times", ratio <= limit, why)
-    if (full := run.tables.get("crowd-40-5")) and THIS in full.rows:
+    if THIS in (rates := run.medians("crowd-40-5", "rate", [THIS, *others, FLOOR])):
         what = "40 threads, 4 objects, 5 ms each"
-        share = run.median(full.id, THIS, "share")
+        share, best = run.median("crowd-40-5", THIS, "share"), rates[THIS] / max(rates.values())
         yield Aim("fair", what, "least served 0.9 of most served", f"{share:.2f}", share >= 0.9)
         why = "Serving in order of arrival switches threads at each return."
-        best = run.median(full.id, THIS, "rate") / max(run.medians(full.id, "rate", full.rows).values())
         yield Aim("rate", what, "0.95 of the highest throughput", f"{best:.2f}", best >= 0.95, why)
     if taken := run.median("creation", THIS, "time"):
         yield Aim("made", "8 threads making objects of 0.2 s", "0.3 s", duration(taken), taken <= 0.3)
-    if (table := run.tables.get("housekeeping")) and THIS in table.rows:
-        sizes = [int(column.id[5:]) for column in table.columns if column.id.startswith("idle-")]
-        first, last = (run.median(table.id, THIS, f"idle-{size}") / size for size in (sizes[0], sizes[-1]))
-        text = f"\u00d7{last / first:.2f} for each object of {sizes[-1]:,} as of {sizes[0]:,}"
+    if hold := run.median("housekeeping", THIS, "lock"):
+        idle = [it.id for it in run.tables["housekeeping"].columns if it.id.startswith("idle-")]
+        few, many = (int(id[5:]) for id in (idle[0], idle[-1]))
+        first, last = (run.median("housekeeping", THIS, f"idle-{size}") / size for size in (few, many))
+        text = f"\u00d7{last / first:.2f} for each object of {many:,} as of {few:,}"
         yield Aim("linear", "housekeeping", "linear", text, last / first <= 1.3)
-        hold = run.median(table.id, THIS, "lock")
         yield Aim("lock", "housekeeping", "lock held for at most 1 ms", duration(hold), hold <= 1e-3)
     for name in proxies.OURS if "proxy" in run.tables else ():
         behind: dict[str, list[str]] = {}
-        for key, (statement, _) in proxies.OPERATIONS.items():
+        for key, statement in proxies.OPERATIONS.items():
             for peer, value in run.medians("proxy", key, proxies.PEERS).items():
                 if run.median("proxy", name, key) > value:
                     behind.setdefault(peer, []).append(f"`{statement}`")
@@ -199,13 +199,15 @@ def aims_table(runs: dict[str, Run]) -> Iterator[str]:
     yield f"| what | aim | {' | '.join(runs)} |"
     yield "| --- | --- |" + " --- |" * len(runs)
     missed: dict[str, str] = {}
-    found = [{aim.id: aim for aim in aims(run)} for run in runs.values()]
-    for id in dict.fromkeys(id for its in found for id in its):
-        its = [by_id.get(id) for by_id in found]
+    by_aim: dict[tuple[str, str], dict[str, Aim]] = {}
+    for version, run in runs.items():
+        for aim in aims(run):
+            by_aim.setdefault((aim.what, aim.aim), {})[version] = aim
+    for (what, goal), found in by_aim.items():
+        its = [found.get(version) for version in runs]
         cells = ["**no:** " * (not it.reached) + it.measured if it else "-" for it in its]
-        first = next(filter(None, its))
-        yield f"| {first.what} | {first.aim} | {' | '.join(cells)} |"
-        missed |= {f"{it.what}, {it.aim}": it.why for it in its if it and not it.reached}
+        yield f"| {what} | {goal} | {' | '.join(cells)} |"
+        missed |= {f"{what}, {goal}": it.why for it in found.values() if not it.reached}
     yield from ["", "Why aims are missed:", ""] if missed else []
     yield from (f"- {what}: {why}" for what, why in missed.items())
 
@@ -215,11 +217,9 @@ def better(table: Table, name: str, column: Column) -> float | None:
     own, other = table.figure(next(iter(table.rows)), column.id), table.figure(name, column.id)
     if not (own and other and column.ranked) or name in OURS:
         return None
-    if column.more_is_better:
-        ahead = other.q1 > own.q3 and other.median > own.median * 1.02
-        return other.median / (own.median or float("inf")) if ahead else None
-    ahead = other.q3 < own.q1 and other.median < own.median * 0.98
-    return own.median / (other.median or float("inf")) if ahead else None
+    more, less = (other, own) if column.more_is_better else (own, other)
+    apart = more.q1 > less.q3 and more.median > less.median * 1.02
+    return more.median / (less.median or float("inf")) if apart else None
 
 
 SUMMARY = """\
@@ -278,17 +278,16 @@ def tabulate(tables: dict[str, Table]) -> Iterator[str]:
         return text if better(table, name, column) is None else f"**{text}**"
 
     many = len(tables) > 1
-    titles = (f"`{it.title}`" if first.id == "proxy" else it.title for it in columns)
-    heads = (
-        f"{title}, {unit}" if unit in UNITS else title for title, unit in zip(titles, units, strict=True)
-    )
+    code = "`" if first.id == "proxy" else ""
+    titles = (f"{code}{it.title}{code}" for it in columns)
+    heads = (f"{it}, {unit}" if unit in UNITS else it for it, unit in zip(titles, units, strict=True))
     yield f"| |{' Python |' * many} {' | '.join(heads)} |"
     yield "| --- |" + " --- |" * many + " ---: |" * len(columns)
     for name in dict.fromkeys(name for table in tables.values() for name in table.rows):
         label = name
         for version, table in tables.items():
             if name in table.rows:
-                its = (cell(table, name, column, unit) for column, unit in zip(columns, units, strict=True))
+                its = map(partial(cell, table, name), columns, units)
                 yield f"| {label} |{f' {version} |' * many} {' | '.join(its)} |"
                 label = ""
 
@@ -306,16 +305,15 @@ def throughput(run: Run) -> Table:
 
 def figures(runs: dict[str, Run]) -> Iterator[str]:
     """Write where it was measured, and all tables."""
-    for run in runs.values():
-        where = run.environment
-        known = next(iter(runs.values())).environment["packages"] if where["key"] != next(iter(runs)) else {}
-        packages = ", ".join(
-            f"{name} {it}" for name, it in where["packages"].items() if known.get(name) != it
-        )
+    known: dict[str, str] = {}
+    for where in (run.environment for run in runs.values()):
+        packages = [f"{name} {it}" for name, it in where["packages"].items() if known.get(name) != it]
+        known = known or where["packages"]
         machine = f"{where['processor']}, {where['cores']} cores, {where['system']}"
-        yield f"- {where['python']}, {machine}: {packages or 'the same packages'}."
+        yield f"- {where['python']}, {machine}: {', '.join(packages) or 'the same packages'}."
         yield f"  The host of the virtual machine took {where['stolen']:.1%} of its time meanwhile."
     for part, (headline, _) in PARTS.items():
+        picture = PICTURES.get(part)
         groups: dict[str, dict[str, Table]] = {}
         notes: dict[str, list[str]] = {}
         for version, run in list(runs.items())[: 1 if part in ONE_VERSION else None]:
@@ -326,8 +324,7 @@ def figures(runs: dict[str, Run]) -> Iterator[str]:
                     for name, note in table.notes.items():
                         notes.setdefault(f"{name}: {note}", []).append(version)
         if groups:
-            file, alternative = PICTURES.get(part, ("", ""))
-            yield f"\n### {headline}" + f"\n\n![{alternative}](assets/{file})" * bool(file)
+            yield f"\n### {headline}" + (f"\n\n![{picture[1]}](assets/{picture[0]})" if picture else "")
         for tables in groups.values():
             yield f"\n{next(iter(tables.values())).title}, Python {', '.join(tables)}:\n"
             yield from tabulate(tables)

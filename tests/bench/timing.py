@@ -8,43 +8,35 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .pools import Contender
 
-@dataclass(frozen=True)
-class Settings:
-    """How long each part is measured."""
+CROWDS = (1, 2, 4, 8, 16, 40)
+HOLDING = ((8, 0.001, 0.3), (40, 0.001, 0.3), (8, 0.005, 0.4), (40, 0.005, 1.5))
+WINDOWS = (*((threads, 0.0, 0.2) for threads in CROWDS), *HOLDING)
+"""Threads, for how long each of them holds an object, how long a round lasts."""
 
-    rounds: int = 9
-    """Rounds of work with threads, new objects or new processes."""
-    loop_rounds: int = 61
-    """Rounds of work in one thread, which last milliseconds."""
+
+class Settings(NamedTuple):
+    """How long each part is measured: rounds, and seconds."""
+
+    rounds: int = 9  # of work with threads, new objects or new processes
+    loop_rounds: int = 61  # of work in one thread, which last milliseconds
     loop_seconds: float = 0.01
-    windows: tuple[tuple[int, float, float], ...] = (
-        *((threads, 0.0, 0.2) for threads in (1, 2, 4, 8, 16, 40)),
-        (8, 0.001, 0.3),
-        (40, 0.001, 0.3),
-        (8, 0.005, 0.4),
-        (40, 0.005, 1.5),
-    )
-    """Threads, seconds for which each holds an object, seconds for which the round lasts."""
+    windows: tuple[tuple[int, float, float], ...] = WINDOWS
     creation: float = 0.2
-    spike_creation: float = 0.15
-    spike_use: float = 0.002
+    spike: tuple[float, float] = (0.15, 0.002)  # to make an object, to use it
     idle: tuple[int, ...] = (5_000, 10_000, 20_000)
 
 
 QUICK = Settings(
-    rounds=3,
-    loop_rounds=3,
-    loop_seconds=0.001,
-    windows=(*((threads, 0.0, 0.02) for threads in (1, 2, 4, 8, 16, 40)), (40, 0.005, 0.1)),
-    creation=0.02,
-    spike_creation=0.015,
-    idle=(250, 500),
-)
+    3, 3, 0.001, (*((threads, 0.0, 0.02) for threads in CROWDS), (40, 0.005, 0.1)),
+    creation=0.02, spike=(0.015, 0.002), idle=(250, 500),
+)  # fmt: skip
 
 
 class Figure(NamedTuple):
@@ -86,10 +78,10 @@ class Table:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Table:
         """Return the table of which these are the plain lists and dictionaries."""
-        rows = {
-            name: {key: Figure(*value) for key, value in row.items()} for name, row in data["rows"].items()
-        }
-        return cls(**{**data, "rows": rows, "columns": [Column(*column) for column in data["columns"]]})
+        table = cls(**{**data, "columns": [Column(*column) for column in data["columns"]]})
+        for name, row in data["rows"].items():
+            table.rows[name] = {key: Figure(*value) for key, value in row.items()}
+        return table
 
     def figure(self, name: str, column: str) -> Figure | None:
         """Return what a contender reached, `None` where it was not measured."""
@@ -100,32 +92,29 @@ class Table:
         first, mine = self.figure(next(iter(self.rows)), column), self.figure(name, column)
         return mine.median / first.median if first and mine and first.median else None
 
-    def fill(self, jobs: Mapping[str, Job], rounds: int) -> None:
-        """Do the jobs in turns, and keep what their rounds gave; one that fails gets a note instead."""
-        values: dict[str, dict[str, list[float]]] = {name: {} for name in jobs}
-        for name in in_turns(jobs, rounds):
-            if name in self.notes:
-                continue
+    def installed(self, chosen: Iterable[Contender]) -> Iterator[tuple[Contender, Any]]:
+        """Give the contenders that can be imported, with their modules, and note the others."""
+        for contender in chosen:
             try:
-                result = jobs[name]()
+                yield contender, import_module(contender.module)
             except ImportError as error:
-                self.notes[name] = f"not installed ({error})"
-            except Exception as error:
-                self.notes[name] = f"failed: {error!r}"
-            else:
-                for key, number in result.items():
-                    values[name].setdefault(key, []).append(number)
+                self.notes[contender.name] = f"not installed ({error})"
+
+    def fill(self, jobs: Mapping[str, Job], rounds: int) -> None:
+        """Do the jobs in turns, another first in each round, and sum up; one that fails gets a note."""
+        values: dict[str, dict[str, list[float]]] = {name: {} for name in jobs if name not in self.notes}
+        order = list(jobs)
+        for _ in range(rounds):
+            for name in [name for name in order if name in values]:
+                try:
+                    for key, number in jobs[name]().items():
+                        values[name].setdefault(key, []).append(number)
+                except Exception as error:
+                    self.notes[name] = f"failed: {error!r}"
+                    del values[name]
+            order = order[1:] + order[:1]
         for name, row in values.items():
-            if name not in self.notes:
-                found = {key: figure(numbers) for key, numbers in row.items()}
-                self.rows.setdefault(name, {}).update(found)
-
-
-def ticks() -> tuple[int, int]:
-    """Return the time that Linux counts for all processors, and what the host of the machine took of it."""
-    stat = Path("/proc/stat")
-    times = stat.read_text(encoding="ascii").split()[1:9] if stat.exists() else ["0"]
-    return sum(map(int, times)), int(times[-1])
+            self.rows.setdefault(name, {}).update((key, figure(numbers)) for key, numbers in row.items())
 
 
 def figure(values: list[float]) -> Figure:
@@ -134,12 +123,11 @@ def figure(values: list[float]) -> Figure:
     return Figure(median, q1, q3, len(values))
 
 
-def in_turns(names: Iterable[str], rounds: int) -> Iterator[str]:
-    """Give each name once a round, another one first in each round."""
-    order = list(names)
-    for _ in range(rounds):
-        yield from order
-        order = order[1:] + order[:1]
+def ticks() -> tuple[int, int]:
+    """Return the time that Linux counts for all processors, and what the host of the machine took of it."""
+    stat = Path("/proc/stat")
+    times = stat.read_text(encoding="ascii").split()[1:9] if stat.exists() else ["0"]
+    return sum(map(int, times)), int(times[-1])
 
 
 @contextmanager

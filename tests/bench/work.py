@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import statistics
 import subprocess
 import sys
@@ -13,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from . import count, pools, proxies, timing
+import ProxyPatternPool as ppp
+
+from . import pools, proxies
 from .pools import Contender, Handle, Maker
-from .timing import Column, Settings, Table
+from .timing import Column, Job, Loop, Settings, Table, once_each, quiet
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 4
@@ -26,18 +28,15 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def built(table: Table, chosen: list[Contender], size: int, ahead: int) -> Iterator[dict[str, Handle]]:
-    """Build each contender, note those that cannot be, and close them at the end."""
+def built(
+    table: Table, chosen: list[Contender], size: int, ahead: int
+) -> Iterator[list[tuple[Contender, Handle]]]:
+    """Build those contenders that are installed, and close them at the end."""
     with ExitStack() as stack:
-        handles: dict[str, Handle] = {}
-        for contender in chosen:
-            try:
-                handle = stack.enter_context(closing(contender.pool(Maker(), size, ahead)))
-            except ImportError as error:
-                table.notes[contender.name] = f"not installed ({error})"
-            else:
-                handles[contender.name] = handle
-        yield handles
+        yield [
+            (contender, stack.enter_context(closing(contender.build(module, Maker(), size, ahead))))
+            for contender, module in table.installed(chosen)
+        ]
 
 
 def together(number: int, task: Callable[[int], None], first: Callable[[], None] | None = None) -> float:
@@ -63,25 +62,22 @@ def loops(chosen: list[Contender], settings: Settings) -> Table:
     columns += [Column("cost", "with statement / get and return", "share", ranked=False)]
     table = Table("loop", "Get and return, one thread, 4 objects", columns)
 
-    def job(found: dict[str, timing.Loop]) -> dict[str, float]:
-        taken = timing.once_each(found)
+    def job(found: dict[str, Loop]) -> dict[str, float]:
+        taken = once_each(found)
         return {**taken, "cost": taken["with"] / taken["plain"]} if "with" in taken else taken
 
-    def compiled(plain: str, block: str | None, **names: Any) -> timing.Job:
-        found = {"plain": timing.Loop(plain, settings.loop_seconds, **names)}
+    def compiled(plain: str, block: str | None, **names: Any) -> Job:
+        found = {"plain": Loop(plain, settings.loop_seconds, **names)}
         if block:
-            found["with"] = timing.Loop(f"with {block}:\n   pass", settings.loop_seconds, **names)
+            found["with"] = Loop(f"with {block}:\n   pass", settings.loop_seconds, **names)
         return partial(job, found)
 
-    with built(table, chosen, SIZE, SIZE) as handles, timing.quiet():
+    with built(table, chosen, SIZE, SIZE) as contenders, quiet():
         jobs = {
-            it.name: compiled(
-                f"it = {it.get}\n  {it.ret}", it.managed, pool=handles[it.name].pool, closing=closing
-            )
-            for it in chosen
-            if it.name in handles
+            it.name: compiled(f"it = {it.get}\n  {it.ret}", it.managed, pool=handle.pool, closing=closing)
+            for it, handle in contenders
         }
-        proxy = proxies.per_thread(SIZE)(importlib.import_module(pools.THIS), proxies.thing())
+        proxy = proxies.per_thread(SIZE)(ppp, proxies.thing())
         proxy._ret_obj()
         plain = "proxy._get_obj()\n  proxy._ret_obj()"
         jobs[pools.BY_PROXY] = compiled(plain, "proxy._obj()", proxy=proxy)
@@ -102,7 +98,7 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
         Column("wait", "longest wait"),
     ]
     table = Table(f"crowd-{threads}-{hold * 1000:g}", title, columns)
-    lines: dict[str, list[list[int]]] = {contender.name: [] for contender in chosen}
+    lines: dict[str, list[list[int]]] = {}
     clock, sleep = time.perf_counter, time.sleep
 
     def job(name: str, handle: Handle) -> dict[str, float]:
@@ -127,13 +123,13 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
             counts[number], waits[number] = done, longest
 
         together(threads, work, begin)
-        lines[name].append(sorted(counts))
+        lines.setdefault(name, []).append(sorted(counts))
         least, most = min(counts), max(counts)
         rate, share = sum(counts) / window, least / most if most else 0.0
         return {"rate": rate, "least": least, "most": most, "share": share, "wait": max(waits)}
 
-    with built(table, chosen, SIZE, SIZE) as handles:
-        table.fill({name: partial(job, name, handle) for name, handle in handles.items()}, settings.rounds)
+    with built(table, chosen, SIZE, SIZE) as contenders:
+        table.fill({it.name: partial(job, it.name, handle) for it, handle in contenders}, settings.rounds)
     for name in table.rows:
         table.lines[name] = [statistics.median(ranks) for ranks in zip(*lines[name], strict=True)]
     return table
@@ -145,10 +141,10 @@ def burst(
 ) -> Table:  # fmt: skip
     """Let threads ask at once a pool that has few objects ahead, where making one takes its time."""
 
-    def job(contender: Contender) -> dict[str, float]:
+    def job(contender: Contender, module: Any) -> dict[str, float]:
         maker = Maker()
-        with closing(contender.pool(maker, threads, ahead)) as handle:
-            maker.seconds, before = seconds, maker.made
+        with closing(contender.build(module, maker, threads, ahead)) as handle:
+            maker.seconds, before = seconds, len(maker.made)
 
             def request(_number: int) -> None:
                 it = handle.get()
@@ -156,9 +152,10 @@ def burst(
                 handle.ret(it)
 
             taken = together(threads, request)
-            return {"made": maker.made - before, "time": taken}
+            return {"made": len(maker.made) - before, "time": taken}
 
-    table.fill({it.name: partial(job, it) for it in chosen if it.makes}, rounds)
+    able = [contender for contender in chosen if contender.makes]
+    table.fill({it.name: partial(job, it, module) for it, module in table.installed(able)}, rounds)
     return table
 
 
@@ -171,11 +168,10 @@ def creation(chosen: list[Contender], settings: Settings) -> Table:
 
 def spike(chosen: list[Contender], settings: Settings) -> Table:
     """Let 50 threads ask at once a pool of up to 50 in which 5 objects are idle."""
-    made, used = settings.spike_creation, settings.spike_use
+    made, used = settings.spike
     title = f"50 requests at once, 5 idle objects, made in {made * 1000:g} ms, used for {used * 1000:g} ms"
-    table = Table(
-        "spike", title, [Column("made", "objects made", ""), Column("time", "until all are served")]
-    )
+    columns = [Column("made", "objects made", ""), Column("time", "until all are served")]
+    table = Table("spike", title, columns)
     return burst(table, chosen, settings.rounds, 50, 5, made, partial(time.sleep, used))
 
 
@@ -212,20 +208,17 @@ class TimedLock:
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
-        self.longest = self._since = 0.0
-        self._depth = 0
+        self.longest = 0.0
+        self._since: list[float] = []
 
     def acquire(self, *arguments: Any) -> bool:
         taken: bool = self.lock.acquire(*arguments)
-        self._depth += taken
-        if taken and self._depth == 1:
-            self._since = time.thread_time()
+        if taken:
+            self._since.append(time.thread_time())
         return taken
 
     def release(self) -> None:
-        if self._depth == 1:
-            self.longest = max(self.longest, time.thread_time() - self._since)
-        self._depth -= 1
+        self.longest = max(self.longest, time.thread_time() - self._since.pop())
         self.lock.release()
 
     __enter__ = acquire
@@ -241,7 +234,7 @@ def held(pool: Any, tidy: Callable[[], Any]) -> float:
     """Return the longest time for which a housekeeping round held the lock."""
     pool._lock = lock = TimedLock(pool._lock)
     try:
-        with timing.quiet():
+        with quiet():
             tidy()
     finally:
         pool._lock = lock.lock
@@ -260,7 +253,7 @@ def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
 
     def job(name: str, handle: Handle, size: int) -> dict[str, float]:
         assert handle.tidy is not None
-        with timing.quiet():
+        with quiet():
             start = time.perf_counter()
             handle.tidy()
             found = {f"idle-{size}": time.perf_counter() - start}
@@ -271,8 +264,8 @@ def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
         return found
 
     for size in settings.idle:
-        with built(table, able, size + 1, size) as handles:
-            jobs = {name: partial(job, name, handle, size) for name, handle in handles.items()}
+        with built(table, able, size + 1, size) as contenders:
+            jobs = {it.name: partial(job, it.name, handle, size) for it, handle in contenders}
             table.fill(jobs, settings.rounds)
     return table
 
@@ -289,21 +282,73 @@ def imports(chosen: list[Contender], settings: Settings) -> Table:
     def job(modules: str) -> dict[str, float]:
         program = f"import sys, time; sys.path[:0] = {paths}; {timed.format(modules)}"
         command = [sys.executable, "-I", "-S", "-c", program]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        if done.returncode:
-            raise ImportError(done.stderr.strip().rpartition("\n")[2])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return {"time": float(done.stdout)}
 
-    modules = {contender.name: contender.module for contender in chosen if contender.makes}
+    modules = {it.name: it.module for it, _ in table.installed(it for it in chosen if it.makes)}
     jobs = {name: partial(job, its) for name, its in {**modules, BARE: BARE}.items()}
     Table("", "", []).fill(jobs, 1)  # compiles what is not yet compiled
     table.fill(jobs, settings.rounds)
     return table
 
 
+HOOKS: dict[str, tuple[Callable[[Any], None], set[str]]] = {
+    "instructions": (sys.settrace, {"opcode"}),
+    "calls": (sys.setprofile, {"call", "c_call"}),
+}
+STATEMENTS = {
+    "get and return": "ret(get())",
+    "with pool.obj()": "\n with obj(): pass",
+    "with proxy._obj()": "\n with pooled._obj(): pass",
+    "proxy.x, shared": "return shared.x",
+    "proxy.x, thread": "return thread.x",
+    "proxy.x, thread with pool": "return pooled.x",
+}
+
+
+def count(work: Callable[[], None], kind: str) -> int:
+    """Return how often something happens in a piece of work, the middle of some counts."""
+    install, events = HOOKS[kind]
+    seen: list[int] = []
+
+    def hook(frame: FrameType, event: str, _argument: Any) -> Any:
+        frame.f_trace_opcodes = kind == "instructions"
+        seen[-1] += event in events
+        return hook
+
+    for _ in range(5):  # the first count of a process is 0 on Python 3.12
+        seen.append(0)
+        install(hook)
+        work()
+        install(None)
+    return int(statistics.median(seen))
+
+
+def compiled(statement: str, **names: Any) -> Callable[[], None]:
+    """Return a function that executes a statement, and is warm."""
+    scope = {f"_{name}": value for name, value in names.items()}
+    exec(f"def work({', '.join(f'{name}=_{name}' for name in names)}): {statement}", scope)
+    work: Callable[[], None] = scope["work"]
+    for _ in range(50):
+        work()
+    return work
+
+
 def counts() -> Table:
-    """Count bytecode instructions and function calls, which no other work on the machine disturbs."""
-    columns = [Column(key, key, "", ranked=False) for key in count.HOOKS]
+    """Count each hot path."""
+    columns = [Column(kind, kind, "", ranked=False) for kind in HOOKS]
     table = Table("counts", "Bytecode instructions and function calls", columns)
-    table.fill({name: partial(dict[str, float], row) for name, row in count.report().items()}, 1)
+    thread, pooled = (proxies.per_thread(size)(ppp, proxies.thing()) for size in (None, 4))
+    names = {"shared": ppp.Proxy(obj=proxies.thing()), "thread": thread, "pooled": pooled}
+    with ppp.Pool(lambda _number: proxies.thing(), max_size=4, min_size=4) as pool, pooled._pool:
+        names |= {"get": pool.get, "ret": pool.ret, "obj": pool.obj}
+        works = {name: compiled(statement, **names) for name, statement in STATEMENTS.items()}
+        pooled._ret_obj()
+        nothing = compiled("pass")
+
+        def counted(work: Callable[[], None]) -> dict[str, float]:
+            return {kind: count(work, kind) - count(nothing, kind) for kind in HOOKS}
+
+        table.fill({name: partial(counted, work) for name, work in works.items()}, 1)
+        pooled._ret_obj()
     return table

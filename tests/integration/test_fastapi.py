@@ -1,4 +1,7 @@
-"""FastAPI: the halves of a `yield` dependency run in different threads and contexts, and nothing is lost."""
+"""FastAPI: the halves of a `yield` dependency run in different threads and contexts, and nothing is lost.
+
+That what a refused request wrote is undone, the page's own program shows (test_pages.py).
+"""
 
 import asyncio
 import time
@@ -9,19 +12,22 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from anyio import to_thread
-from fastapi import Depends, FastAPI, HTTPException
+from conftest import Keep
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.responses import StreamingResponse
+from helpers import numbers
 
 import ProxyPatternPool as ppp
 
 REQUESTS = 300
 CLIENTS = 16  # fewer than the 40 threads of the server, which waiting dependencies and routes share
 CONNECTIONS = 4
+PATHS = ("/sync-async", "/async-sync", "/stream")
 
 
 class Connection:
-    """Knows which requests have it, and is not made for two."""
+    """Knows whether one request has it, and is not made for two."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -38,10 +44,8 @@ class Connection:
 def application(draw: Any) -> FastAPI:
     """Build routes and dependencies of each kind, which have a connection in a block of `draw`."""
     app = FastAPI()
-    seats: list[asyncio.Semaphore] = []
 
-    @contextmanager
-    def block() -> Iterator[Connection]:
+    def in_thread() -> Iterator[Connection]:
         with draw() as connection:
             connection.holders += 1
             try:
@@ -49,30 +53,10 @@ def application(draw: Any) -> FastAPI:
             finally:
                 connection.holders -= 1
 
-    def in_thread() -> Iterator[Connection]:
-        with block() as connection:
-            yield connection
-
     async def in_loop() -> AsyncIterator[Connection]:
-        """Wait for a seat where the loop goes on, so that the pool, which would stop it, has one free."""
-        if not seats:
-            seats.append(asyncio.Semaphore(CONNECTIONS))
-        async with seats[0]:
-            with block() as connection:
-                yield connection
-
-    async def waiting_in_thread() -> AsyncIterator[Connection]:
-        async with contextmanager_in_threadpool(block()) as connection:
+        """Wait in a thread, where the loop goes on."""
+        async with contextmanager_in_threadpool(contextmanager(in_thread)()) as connection:
             yield connection
-
-    @app.get("/sync")
-    def sync_route(db: Annotated[Connection, Depends(in_thread)]) -> int:
-        return db.query()
-
-    @app.get("/async")
-    async def async_route(db: Annotated[Connection, Depends(in_loop)]) -> int:
-        await asyncio.sleep(0.001)
-        return db.query()
 
     @app.get("/sync-async")
     async def sync_then_async(db: Annotated[Connection, Depends(in_thread)]) -> int:
@@ -80,20 +64,11 @@ def application(draw: Any) -> FastAPI:
         return await to_thread.run_sync(db.query)
 
     @app.get("/async-sync")
-    def async_then_sync(db: Annotated[Connection, Depends(waiting_in_thread)]) -> int:
+    def async_then_sync(db: Annotated[Connection, Depends(in_loop)]) -> int:
         return db.query()
 
-    @app.get("/refused")
-    def refused(db: Annotated[Connection, Depends(in_thread)]) -> None:
-        db.query()
-        raise HTTPException(409)
-
     @app.get("/stream")
-    def stream(db: Annotated[Connection, Depends(in_thread)]) -> StreamingResponse:
-        return StreamingResponse(f"{db.query()}\n" for _ in range(3))
-
-    @app.get("/stream-async")
-    async def stream_async(db: Annotated[Connection, Depends(waiting_in_thread)]) -> StreamingResponse:
+    async def stream(db: Annotated[Connection, Depends(in_loop)]) -> StreamingResponse:
         async def rows() -> AsyncIterator[str]:
             for _ in range(3):
                 await asyncio.sleep(0.001)
@@ -104,14 +79,14 @@ def application(draw: Any) -> FastAPI:
     return app
 
 
-async def ask_all(app: FastAPI, paths: list[str]) -> list[int]:
+async def ask_all(app: FastAPI) -> list[int]:
     """Send the requests from a few clients at once, and give the statuses."""
-    numbers = iter(range(REQUESTS))
+    requests = iter(range(REQUESTS))
     statuses = []
 
     async def ask(client: httpx.AsyncClient) -> None:
-        for number in numbers:
-            statuses.append((await client.get(paths[number % len(paths)])).status_code)
+        for number in requests:
+            statuses.append((await client.get(PATHS[number % len(PATHS)])).status_code)
             if 500 in statuses:  # the others would fail as well, slowly
                 break
 
@@ -122,10 +97,7 @@ async def ask_all(app: FastAPI, paths: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("through", ["pool", "proxy"])
-@pytest.mark.parametrize(
-    "paths", ["/sync", "/async", "/sync /sync-async /refused /async-sync /stream /stream-async"]
-)
-def test_yield_dependencies(through: str, paths: str) -> None:
+def test_yield_dependencies(keep: Keep, through: str) -> None:
     """Of 300 requests on 4 connections none fails and no two share one; all are back at the end."""
     made: list[Connection] = []
 
@@ -134,15 +106,9 @@ def test_yield_dependencies(through: str, paths: str) -> None:
         return made[-1]
 
     scope = ppp.Proxy.Scope.WERKZEUG
-    proxy = ppp.Proxy(fun=connect, scope=scope, max_size=CONNECTIONS, timeout=5.0)
-    pool = proxy._pool
-    assert pool is not None
-    draw = pool.obj if through == "pool" else proxy._obj
-    statuses = asyncio.run(ask_all(application(draw), paths.split()))
-    refused = REQUESTS // 6 if "/refused" in paths else 0
-    assert sorted(statuses) == [200] * (REQUESTS - refused) + [409] * refused
+    proxy = keep(ppp.Proxy(fun=connect, scope=scope, max_size=CONNECTIONS, timeout=5.0))
+    draw = proxy._pool.obj if through == "pool" else proxy._obj
+    assert asyncio.run(ask_all(application(draw))) == [200] * REQUESTS
     assert sum(connection.shared for connection in made) == 0
-    stats = pool.stats()
-    assert (stats["nusing"], stats["navail"], stats["nuses"]) == (0, len(made), REQUESTS)
-    assert stats["ncreated"] <= CONNECTIONS
-    pool.shutdown()
+    assert numbers(proxy._pool, "nusing navail nuses") == [0, len(made), REQUESTS]
+    assert len(made) <= CONNECTIONS

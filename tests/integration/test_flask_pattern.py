@@ -1,15 +1,18 @@
-"""The Flask pattern that the documentation teaches, in every way in which a request or a context can end."""
+"""The Flask pattern that the documentation teaches, in every way in which a request or a context can end.
+
+That a command keeps what it commits, and that two applications can have a database each, the page's own
+program shows (test_pages.py).
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import click
 import pages
 import pytest
 from flask import Flask, Response, abort, stream_with_context
@@ -38,15 +41,15 @@ class Shop:
         """Read the path of the database (a view)."""
         return str(self.db.execute("PRAGMA database_list").fetchone()[2])
 
-    def rows(self, connection: Any = None) -> Iterator[str]:
+    def rows(self) -> Iterator[str]:
         """Read all orders (a stream, whose connection nobody returns)."""
-        for (article,) in (connection or self.db).execute("SELECT article FROM orders"):
+        for (article,) in self.db.execute("SELECT article FROM orders"):
             yield f"{article}\n"
 
     def rows_in_a_block(self) -> Iterator[str]:
         """Read all orders in a block, which returns its connection."""
-        with self.db._obj() as connection:
-            yield from self.rows(connection)
+        with self.db._obj():
+            yield from self.rows()
 
     def rows_in_the_context(self) -> Iterator[str]:
         """Read all orders while Flask keeps the context."""
@@ -98,48 +101,28 @@ def test_failed_request_keeps_nothing(shop: Shop, end: str, status: int, testing
     def unknown(error: LookupError) -> tuple[str, int]:
         return str(error), 422
 
-    if testing and status == 500:  # it reaches the test
-        with pytest.raises((ZeroDivisionError, sqlite3.IntegrityError)):
-            shop.client.post("/fail")
-    else:
+    with suppress(ZeroDivisionError, sqlite3.IntegrityError):  # which reach the test if Flask is testing
         assert shop.client.post("/fail").status_code == status
+        assert not (testing and status == 500)
     assert shop.lent == 0
     assert shop.client.post("/order").status_code == 200  # on the same connection
     assert (shop.kept(), shop.lent) == (["tea"], 0)
     assert shop.db._pool.stats()["ncreated"] == 1
 
 
-@pytest.mark.parametrize("commits", [True, False])
-def test_command(shop: Shop, commits: bool) -> None:
-    """A CLI command keeps what it commits itself, and its connection comes back either way."""
-
-    @shop.app.cli.command("import")
-    def load() -> None:
-        shop.order("cocoa")
-        if commits:
-            shop.db.commit()
-        click.echo("done")
-
-    result = shop.app.test_cli_runner().invoke(args=["import"])
-    assert (result.exit_code, result.output) == (0, "done\n")
-    assert (shop.kept(), shop.lent) == (["cocoa"] if commits else [], 0)
-
-
 @pytest.mark.parametrize("fails", [False, True])
-def test_application_context(shop: Shop, fails: bool) -> None:
-    """The end of an application context returns its connection, and undoes what was not committed."""
-
-    def work() -> None:
-        with shop.app.app_context():
-            shop.order("kept")
-            shop.db.commit()
-            shop.order("half")
-            assert shop.lent == 1
-            if fails:
-                raise ZeroDivisionError("in the block")
-
-    with pytest.raises(ZeroDivisionError) if fails else nullcontext():
-        work()
+@pytest.mark.parametrize("kind", ["client", "context"])
+def test_block_of_a_test(shop: Shop, kind: str, fails: bool) -> None:
+    """The end of `with client:` or of an application context returns what was drawn, and undoes the rest."""
+    with suppress(ZeroDivisionError), shop.client if kind == "client" else shop.app.app_context():
+        if kind == "client":
+            assert (shop.client.get("/which").status_code, shop.lent) == (200, 0)
+        shop.order("kept")
+        shop.db.commit()
+        shop.order("half")
+        assert shop.lent == 1
+        if fails:
+            raise ZeroDivisionError
     assert (shop.kept(), shop.lent) == (["kept"], 0)
 
 
@@ -148,19 +131,15 @@ def test_application_context(shop: Shop, fails: bool) -> None:
 def test_streamed_response(shop: Shop, stream: Any, whole: bool) -> None:
     """A stream has its connection to its end, which the client's leaving is, too; then it comes back."""
     shop.app.add_url_rule("/export", view_func=lambda: Response(stream(shop)), endpoint="export")
-    with shop.app.app_context():
-        for article in ("tea", "cocoa"):
-            shop.order(article)
-        shop.db.commit()
+    for _ in range(2):
+        shop.client.post("/order")
     response = shop.client.get("/export")
     chunks = response.iter_encoded()
-    assert next(chunks) == b"tea\n"
-    assert shop.lent == 1
+    assert (next(chunks), shop.lent) == (b"tea\n", 1)
     if whole:
-        assert list(chunks) == [b"cocoa\n"]
+        assert list(chunks) == [b"tea\n"]
     response.close()
-    assert shop.lent == 0
-    assert not shop.db._has_obj()
+    assert (shop.lent, shop.db._has_obj()) == (0, False)
 
 
 def test_bare_stream_keeps_its_connection(shop: Shop) -> None:
@@ -169,18 +148,6 @@ def test_bare_stream_keeps_its_connection(shop: Shop) -> None:
     with shop.client.get("/export") as response:
         assert response.get_data() == b""
     assert shop.lent == 1
-    shop.db._ret_obj()
-    assert shop.lent == 0
-
-
-def test_client_that_preserves_its_context(shop: Shop) -> None:
-    """Within `with client:` each request returns its connection, and the end of the block the test's own."""
-    with shop.client as client:
-        assert client.get("/which").status_code == 200
-        assert shop.lent == 0
-        shop.db.execute("SELECT 1")
-        assert shop.lent == 1
-    assert shop.lent == 0
 
 
 def test_pushed_context_is_shared_by_requests(shop: Shop) -> None:
@@ -212,24 +179,3 @@ def test_second_application_fills_the_proxy_anew(shop: Shop, tmp_path: Path) -> 
     shop.create(str(tmp_path / "other.db"))
     assert shop.client.get("/which").text == str(tmp_path / "other.db")
     assert (old.stats()["nobjs"], shop.lent) == (0, 0)
-
-
-def test_two_applications_with_a_database_each(tmp_path: Path) -> None:
-    """The guide's applications that keep their proxy in `extensions` serve two databases side by side."""
-    (block,) = (block for block in pages.blocks(GUIDE) if "def create_shop" in block.code)
-    guide: dict[str, Any] = {"__name__": "guide"}
-    exec(block.code.partition("\nfirst, second")[0], guide)
-    paths = [str(tmp_path / name) for name in ("first.db", "second.db")]
-    shops: list[Flask] = [guide["create_shop"](path) for path in paths]
-    for shop in shops:
-
-        @shop.get("/")
-        def which() -> str:
-            return str(guide["current"].execute("PRAGMA database_list").fetchone()[2])
-
-    for _ in range(2):
-        assert [shop.test_client().get("/").text for shop in shops] == paths
-    for shop in shops:
-        pool = shop.extensions["db"]._pool
-        assert (pool.stats()["ncreated"], pool.stats()["nusing"]) == (1, 0)
-        pool.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,14 +9,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 
 import pages
 import pytest
 import servers
-from servers import ROOT, workshop
+from pages import ROOT
+from servers import workshop
 
 import ProxyPatternPool as ppp
 
@@ -32,8 +31,9 @@ def run(*command: object, folder: Path, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
 def tracked() -> list[str]:
-    """List the project's files, the new ones too."""
+    """The names of the project's files, the new ones too."""
     if not (ROOT / ".git").exists():
         pytest.skip("no repository: these tests run from a sdist")
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
@@ -41,10 +41,10 @@ def tracked() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, in which `make build` has built the sdist, and from that the wheel."""
     folder = tmp_path_factory.mktemp("built") / "tree"
-    for name in tracked():
+    for name in tracked:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     workshop(folder / ".venv", "build")
@@ -99,12 +99,12 @@ def test_wheel_holds_the_module_once(files: dict[str, bytes]) -> None:
     assert files["ProxyPatternPool/py.typed"] == b""
 
 
-def test_sdist_holds_the_whole_project(built: Path) -> None:
+def test_sdist_holds_the_whole_project(built: Path, tracked: list[str]) -> None:
     """Whoever has the sdist has all of the project: tests, docs and examples too."""
     (sdist,) = built.glob("dist/*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert names == {*tracked(), "PKG-INFO"}
+    assert names == {*tracked, "PKG-INFO"}
 
 
 def test_sdist_builds_the_wheel_that_the_tree_builds(wheel: Path, built: Path, tmp_path: Path) -> None:
@@ -139,12 +139,9 @@ def test_metadata(files: dict[str, bytes]) -> None:
     # each link of the README as the index shows it is a whole address, of a file that exists
     links = re.findall(r"\]\(([^)]+)\)", str(metadata.get_payload()))
     assert [link for link in links if re.match(r"https://|#", link) is None] == []
-    source = f"{urls['Source']}/blob/main/"
-    linked = [
-        link.removeprefix(source).partition("#")[0] for link in links if link.startswith(urls["Source"])
-    ]
+    linked = [link.partition("/blob/main/")[2] for link in links if link.startswith(urls["Source"])]
     assert len(linked) > 5
-    assert [name for name in linked if not (ROOT / name).is_file()] == []
+    assert [name for name in linked if not (ROOT / name.partition("#")[0]).is_file()] == []
 
 
 @pytest.mark.parametrize("which", ["oldest", "newest"])
@@ -156,41 +153,32 @@ def test_readme_runs_in_an_empty_environment(which: str, wheel: Path, tmp_path: 
 print(sys.version_info.minor, ppp.__version__, metadata.version("ProxyPatternPool"))"""
     shown = run(interpreter, "-I", "-c", program, folder=tmp_path).split()
     assert shown == [str(minor), ppp.__version__, ppp.__version__]
-    texts = [block.code for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
-    alone = [text for text in texts if "flask" not in text]  # test_pages.py runs the others
+    blocks = [block for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
+    alone = [block for block in blocks if "flask" not in block.code]  # test_pages.py runs the others
     assert len(alone) >= 2
-    for number, text in enumerate(alone):
-        path = tmp_path / f"program{number}.py"
-        path.write_text(text, encoding="utf-8")
-        assert run(interpreter, "-I", "-W", "error", path, folder=tmp_path) == ""
+    for block in alone:
+        assert run(interpreter, "-I", "-W", "error", "-c", block.code, folder=tmp_path) == ""
 
 
-def old_wheel(folder: Path) -> Path:
-    """Make a stand-in for a wheel of version 11: one top-level module."""
+def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
+    """Upgrading from version 11 replaces its module by the package; going back does the reverse."""
     about = "proxypatternpool-11.9.dist-info"
     files = {
         "ProxyPatternPool.py": "__version__ = '11.9'\n",
         f"{about}/METADATA": "Metadata-Version: 2.1\nName: ProxyPatternPool\nVersion: 11.9\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{about}/top_level.txt": "ProxyPatternPool\n",
     }
     files[f"{about}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{about}/RECORD"])
-    wheel = folder / "proxypatternpool-11.9-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
+    old = tmp_path / "proxypatternpool-11.9-py3-none-any.whl"
+    with zipfile.ZipFile(old, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    return wheel
-
-
-def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
-    """Upgrading from version 11 replaces its module by the package; going back does the reverse."""
-    old = old_wheel(tmp_path)
     interpreter = empty(sys.executable, tmp_path, old)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
     module, package = site / "ProxyPatternPool.py", site / "ProxyPatternPool"
 
     def imported() -> list[str]:
+        program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
         return run(interpreter, "-I", "-c", program, folder=tmp_path).split()
 
     assert imported() == ["11.9", str(module)]  # its bytecode is left lying about, too
@@ -212,27 +200,18 @@ def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def mypy(folder: Path) -> set[tuple[str, int]]:
-    """Return the lines in which mypy finds an error in the programs of a folder."""
-    command = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder / "cache")
-    options = ("--python-executable", folder / "venv" / "bin" / "python")
-    output = run(*command, *options, *folder.glob("*.py"), folder=folder, expect=1)
-    return {(name, int(line)) for name, line in re.findall(r"^(\S+?):(\d+): error:", output, re.MULTILINE)}
+CHECKERS = {
+    "mypy": ("--strict", "--config-file=", "--cache-dir=cache", "--python-executable=venv/bin/python"),
+    "pyright": ("--pythonpath=venv/bin/python",),
+}
 
 
-def pyright(folder: Path) -> set[tuple[str, int]]:
-    """Return the lines in which pyright finds an error in the programs of a folder."""
-    command = (sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", folder / "venv/bin/python")
-    output = run(*command, *folder.glob("*.py"), folder=folder, expect=1)
-    found, _ = json.JSONDecoder().raw_decode(output, output.index("{"))
-    errors = [error for error in found["generalDiagnostics"] if error["severity"] == "error"]
-    return {(Path(error["file"]).name, error["range"]["start"]["line"] + 1) for error in errors}
-
-
-@pytest.mark.parametrize("checker", [mypy, pyright])
-def test_users_program_is_typed(checker: Callable[[Path], set[tuple[str, int]]], user: Path) -> None:
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_users_program_is_typed(checker: str, user: Path) -> None:
     """A type checker passes a user's right program, and reports each mistake of a wrong one, nothing else."""
     lines = (PROGRAMS / "wrong.py").read_text(encoding="utf-8").splitlines()
-    wrong = {("wrong.py", number) for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
+    wrong = {("wrong.py", str(number)) for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
     assert len(wrong) > 5
-    assert checker(user) == wrong
+    command = (sys.executable, "-m", checker, *CHECKERS[checker])
+    output = run(*command, *user.glob("*.py"), folder=user, expect=1)
+    assert set(re.findall(r"(\w+\.py):(\d+):(?:\d+ -)? error:", output)) == wrong

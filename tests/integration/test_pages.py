@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import gc
 import importlib.metadata
-import itertools
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,40 +17,22 @@ from urllib.request import urlopen
 import pages
 import pytest
 import yaml
-from pages import ROOT, Block
+from pages import EXAMPLES, PAGES, ROOT, TEXTS, Block
 from servers import PATIENCE, address, environ, postgres_fixture, redis_fixture, run, started  # noqa: F401
 
 import ProxyPatternPool as ppp
 
-MODULE = ROOT / "ProxyPatternPool.py"
-README = ROOT / "README.md"
-PAGES = pages.pages()
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 BLOCKS = {name: list(pages.blocks(path)) for name, path in PAGES.items()}
 
 # Their blocks are steps, each a process, in the manner of somebody at a terminal.
 PLAYED = ["tutorial.md", "howto/gunicorn.md", "howto/testing.md"]
-# They patch the process that they run in, or start others.
-APART = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
+# What patches the process, or starts others, is warned by Python itself.
+PATCHED = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
 RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
 RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
 SETUP = {"mkdir", "cd", "python3", ".", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-TESTS = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py")}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in, from which modules can be imported; they are forgotten at the end."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 @pytest.fixture
@@ -66,13 +46,11 @@ def page(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_program_of_page(name: str, page: Path, folder: Path) -> None:
+def test_program_of_page(name: str, page: Path, tmp_path: Path) -> None:
     """The Python of each page runs, from top to bottom, as one program."""
-    if name in APART:
-        run(sys.executable, pages.__file__, page, cwd=folder)
-    else:
-        pages.run(page, folder)
-        gc.collect()  # what was forgotten complains here
+    options = () if name in PATCHED else ("-W", "error")
+    done = run(sys.executable, *options, pages.__file__, page, cwd=tmp_path)
+    assert "Exception ignored" not in done.stderr  # so what was forgotten complains
 
 
 class Terminal(ExitStack):
@@ -104,13 +82,10 @@ class Terminal(ExitStack):
 
     def ask(self, words: list[str]) -> str:
         """Do what `curl -s` does, with `-d name=value` too."""
-        data = None
-        if "-d" in words:
-            name, value = words[words.index("-d") + 1].split("=", 1)
-            data = urlencode({name: value}).encode()
+        given = dict(word.split("=", 1) for option, word in pairwise(words) if option == "-d")
+        data = urlencode(given).encode() if given else None
         with urlopen(urlsplit(words[-1])._replace(netloc=self.server).geturl(), data, PATIENCE) as answer:
-            text: str = answer.read().decode()
-        return text
+            return str(answer.read(), "utf-8")
 
 
 @pytest.mark.parametrize("name", PLAYED)
@@ -131,21 +106,19 @@ def test_steps_of_page(name: str, page: Path, tmp_path: Path) -> None:
 def blocks_alone() -> Iterator[Block]:
     """Find the code blocks of the README, and in docstrings of the library and its examples."""
     yield from BLOCKS["README.md"]
-    for path in [MODULE, *sorted((ROOT / "docs" / "examples").rglob("*.py"))]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node, clean=True) or ""
-                if "```" in text:  # sections indent their fences
-                    text = re.sub(r"^ {4}(?=( *)```)", "", text, flags=re.MULTILINE)
-                    yield from pages.blocks(path, text, node.body[0].lineno)
+    for path in [ROOT / "ProxyPatternPool.py", *sorted(EXAMPLES.rglob("*.py"))]:
+        for line, text in pages.docstrings(path.read_text(encoding="utf-8")):
+            # sections indent their fences
+            yield from pages.blocks(path, re.sub(r"^ {4}(?=( *)```)", "", text, flags=re.MULTILINE), line)
 
 
 @pytest.mark.parametrize("block", list(blocks_alone()), ids=lambda block: block.where)
-def test_program_by_itself(block: Block, folder: Path) -> None:
+def test_program_by_itself(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block of the README and of a docstring is Python that runs by itself."""
     assert (block.language, block.title) == ("python", None)
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__alone__"}
-    if block.path != README:
+    if block.path != PAGES["README.md"]:
         namespace["ppp"] = ppp
     exec(block.compiled(), namespace)
     for thing in namespace.values():  # an example may leave that to the end of the program
@@ -163,16 +136,14 @@ def hidden_blocks(name: str) -> Iterator[str]:
             yield f"{block.where}: {block.language}"
         if block.language != "console" and re.search(r"^\$ ", block.code, flags=re.MULTILINE):
             yield f"{block.where}: a prompt"
-        if max(map(len, block.source.splitlines())) > WIDTH:
+        if max(map(len, block.source.splitlines())) > 86:  # beside the menus, in a window of 1280 pixels
             yield f"{block.where}: too wide"
 
 
 def missing_commands(name: str) -> Iterator[str]:
     """Find commands that are no target of the Makefile, no file of the project, and not installed here."""
-    for words in re.findall(r"`make ([^`]+)`|^ {4}make (\S+)", TEXTS[name], flags=re.MULTILINE):
-        yield from (
-            f"make {word}" for word in " ".join(words).split() if word not in TARGETS and "=" not in word
-        )
+    for words in re.findall(r"(?:`|^ {4}|^\$ )make ([^`\n#]+)", TEXTS[name], flags=re.MULTILINE):
+        yield from (f"make {word}" for word in words.split() if word not in TARGETS and "=" not in word)
     for block in BLOCKS[name]:
         found = list(block.commands())
         if block.language == "console" and not found:
@@ -180,14 +151,12 @@ def missing_commands(name: str) -> Iterator[str]:
         for command, _ in found:
             program, *words = shlex.split(command, comments=True)
             names = [re.split(r"[^\w.-]", word)[0] for word in words[1:] if not word.startswith("-")]
-            if program == "make":
-                good = {word for word in words if "=" not in word} <= TARGETS
-            elif program == "pip":
+            if program == "pip":
                 good = all(map(importlib.metadata.version, set(names) - {ppp.__name__}))
             elif program.startswith(".venv/bin/"):
                 good = all((ROOT / word).is_file() for word in words if word.endswith(".py"))
             else:
-                good = program in SETUP | {"python", "flask", "gunicorn", "curl", "git"}
+                good = program in SETUP | {"make", "python", "flask", "gunicorn", "curl", "git"}
             if not good:
                 yield f"{block.where}: {command}"
 
@@ -204,34 +173,17 @@ def missing_names(name: str) -> Iterator[str]:
         yield from set(re.findall(r"\b(?:proxy|db)\.(_[a-z]\w+)", code)) - own
 
 
-def missing_tests(name: str) -> Iterator[str]:
-    """Find tests, and files of tests, that a page names and that do not exist."""
-    own = {block.title for block in BLOCKS[name]}  # the reader's
-    for file, test in re.findall(r"\b(test_\w+\.py)(?:::(\w+))?", TEXTS[name]):
-        if file not in own and not re.search(rf"^ *(async )?(def|class) {test}", TESTS.get(file, ""), re.M):
-            yield f"{file}::{test}"
-
-
-WIDTH = 86  # columns of code beside the menus where a window has 1280 pixels
-CHECKS = (hidden_blocks, missing_commands, missing_names, missing_tests)
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_names_exists(name: str) -> None:
-    """No block of a page hides from the tests; commands, names and tests that it mentions exist."""
-    wrong = [complaint for check in CHECKS for complaint in check(name)]
-    assert wrong == []
+    """No block of a page hides from the tests; commands and names that it mentions exist."""
+    assert [*hidden_blocks(name), *missing_commands(name), *missing_names(name)] == []
 
 
 def test_whole_programs_are_shown() -> None:
     """Each program of the examples is shown on a page, under its name."""
-    found = {
-        taken.group(1): block.title
-        for block in itertools.chain(*BLOCKS.values())
-        if (taken := pages.TAKEN.fullmatch(block.code)) is not None
-    }
-    examples = (ROOT / "docs" / "examples").glob("*.py")
-    assert found == {f"examples/{path.name}": path.name for path in examples}
+    whole = {block.title: pages.TAKEN.fullmatch(block.code) for block in chain(*BLOCKS.values())}
+    found = {taken.group(1): title for title, taken in whole.items() if taken is not None}
+    assert found == {f"examples/{path.name}": path.name for path in EXAMPLES.glob("*.py")}
 
 
 def test_readme() -> None:

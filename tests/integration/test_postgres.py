@@ -1,6 +1,7 @@
-"""Pools of connections to a real PostgreSQL: outages, cut connections, drain, resize, worker processes.
+"""Pools of connections to a real PostgreSQL: an outage, a connection behind a proxy, worker processes.
 
-What the server itself says (`pg_stat_activity`) decides, not the pool's own account.
+What the server itself says (`pg_stat_activity`) decides, not the pool's own account. What happens when
+connections are cut, `test_examples.py` shows; `drain` and `resize`, `pool/test_filling.py` and the storm.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from typing import Any
 import psycopg
 import psycopg.rows
 import pytest
-from conftest import Clock, Keep, MakePool
-from helpers import Task, eventually, run_all
-from servers import EXAMPLES, PATIENCE, Connection, PostgresServer, postgres_fixture, started  # noqa: F401
+from conftest import Keep, MakePool
+from helpers import eventually, permits, rounds, start
+from pages import EXAMPLES
+from servers import PATIENCE, Connection, PostgresServer, postgres_fixture, started  # noqa: F401
 
 import ProxyPatternPool as ppp
-
-DOWN = (psycopg.OperationalError, psycopg.errors.AdminShutdown, psycopg.errors.CannotConnectNow)
 
 
 @pytest.fixture
@@ -33,154 +33,52 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
     eventually(lambda: not postgres.backends())
 
 
-def healthy(db: Connection) -> bool:
-    """Ask the server something (a pool's `health`)."""
-    return db.execute("SELECT 1").fetchone() == (1,)
-
-
-def query(db: Connection) -> int:
-    """Use a connection, and say which one it was."""
-    row = db.execute("SELECT pg_backend_pid() FROM pg_sleep(0.002)").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-class Traffic:
-    """Threads that get, query and return as fast as they can, during a block; what goes wrong is kept."""
-
-    def __init__(self, pool: ppp.Pool[Connection], threads: int) -> None:
-        self.pool = pool
-        self.errors: list[BaseException] = []
-        self.done = [0] * threads
-        self.stop = threading.Event()
-        self.tasks = [Task(self.work, number) for number in range(threads)]
-
-    def work(self, number: int) -> None:
-        while not self.stop.is_set():
-            try:
-                with self.pool.obj(timeout=PATIENCE) as db:
-                    query(db)
-            except Exception as error:
-                self.errors.append(error)
-            self.done[number] += 1
-
-    def pass_by(self, times: int = 2) -> None:
-        """Wait until each thread has been through that often, hence has returned what it had."""
-        goals = [done + times for done in self.done]
-        eventually(lambda: all(map(int.__ge__, self.done, goals)), PATIENCE)
-
-    def __enter__(self) -> Traffic:
-        for task in self.tasks:
-            task.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        for task in self.tasks:
-            task.result(PATIENCE)
-
-
-def test_all_connections_cut(server: PostgresServer, clock: Clock, keep: Keep) -> None:
-    """With `check_after_idle`, 8 threads get working connections at the first try after all were cut."""
-    checks: dict[str, Any] = {"health": healthy, "check_after_idle": 30.0}
-    proxy = keep(ppp.Proxy(fun=server.connect, max_size=8, min_size=8, closer=Connection.close, **checks))
-    pool = proxy._pool
-
-    def first_try(barrier: threading.Barrier) -> int:
-        with proxy._obj(PATIENCE):
-            barrier.wait(PATIENCE)  # each has one at the same time
-            return query(proxy._get_obj())
-
-    def all_at_once() -> set[int]:
-        barrier = threading.Barrier(8)
-        return set(run_all(*[lambda: first_try(barrier)] * 8, seconds=PATIENCE))
-
-    before = all_at_once()
-    assert before == set(server.backends())
-    assert pool.stats()["nchecks"] == 0  # used a moment ago
-    clock.advance(31.0)
-    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'tests'"
-    assert server.ask(cut) == 8
-    eventually(lambda: not server.backends())
-    after = all_at_once()
-    assert len(after) == 8
-    assert not after & before
-    assert set(server.backends()) == after
-    stats = pool.stats()
-    assert (stats["nchecks"], stats["hc_errors"], stats["ndestroys"]) == (8, 8, 8)
-
-
-@pytest.mark.parametrize("threads", [1, 6], ids=["some idle", "some waiting"])
-def test_drain_during_traffic(server: PostgresServer, make_pool: MakePool, threads: int) -> None:
-    """After `drain`, and once what was lent has come back, nothing older is alive, and no get has failed."""
-    pool = make_pool(server.connect, max_size=4, min_size=4, closer=server.close)
-    with Traffic(pool, threads) as traffic:
-        for _ in range(3):
-            with pool.obj(timeout=PATIENCE) as held:
-                traffic.pass_by()
-                before = float(server.ask("SELECT extract(epoch FROM clock_timestamp())"))
-                pool.drain()
-                traffic.pass_by()
-                old = [pid for pid, start in server.backends().items() if start < before]
-                assert old == [query(held)]  # what is lent is left alone
-            # the closer has waited for the server: at once, none is left
-            assert [pid for pid, start in server.backends().items() if start < before] == []
-            traffic.pass_by()
-            assert len(server.backends()) <= 4
-    assert traffic.errors == []
-    assert len(server.backends()) == 4  # filled anew
-    assert pool.stats()["sem"] == {"value": 4, "init": 4}
-
-
-def test_resize_during_traffic(server: PostgresServer, make_pool: MakePool) -> None:
-    """From 4 to 16 to 2 under 20 threads: the server never sees more than the limit, and no get fails."""
-    pool = make_pool(server.connect, max_size=4, closer=server.close)
-    limit = 4
-
-    def connected() -> int:
-        nonlocal limit
-        now = len(server.backends())
-        assert now <= limit
-        limit = max(now, pool.stats()["max_size"])  # nothing is made while there is a surplus
-        return now
-
-    with Traffic(pool, 20) as traffic:
-        for size in (4, 16, 2):
-            pool.resize(max_size=size)
-            limit = max(limit, size)
-            while connected() != size:
-                traffic.pass_by(1)
-            for _ in range(4):
-                traffic.pass_by(1)
-                assert connected() <= size
-    assert traffic.errors == []
-    assert min(traffic.done) >= 12
-    assert pool.stats()["sem"] == {"value": 2, "init": 2}
-
-
 def test_outage_under_load(
     server: PostgresServer, make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """PostgreSQL stops and starts twice under 8 threads: once it is back no get fails, and nothing leaks."""
     caplog.set_level("CRITICAL", logger="ppp")
+
+    def healthy(db: Connection) -> bool:
+        return db.execute("SELECT 1").fetchone() == (1,)
+
     seen: dict[str, Any] = {"health": healthy, "invalidate_on": psycopg.OperationalError}  # idle, or in use
     pool = make_pool(server.connect, 4, 2, closer=Connection.close, delay=0.05, **seen)
-    with Traffic(pool, 8) as traffic:
-        for _ in range(2):
-            traffic.pass_by(10)
-            assert traffic.errors == []
-            server.stop()
-            eventually(lambda: len(traffic.errors) >= 20, PATIENCE)
-            server.start()
-            last = pool.stats()["hk_rounds"]
-            eventually(lambda last=last: pool.stats()["hk_rounds"] >= last + 3, PATIENCE)  # type: ignore[misc]
-            traffic.pass_by(2)
-            assert {type(error) for error in traffic.errors} <= set(DOWN)
-            traffic.errors.clear()
-            traffic.pass_by(20)
-        assert 2 <= len(server.backends()) <= 4
-    assert traffic.errors == []
-    assert pool.stats()["sem"] == {"value": 4, "init": 4}
+    errors: list[psycopg.OperationalError] = []
+    done = [0] * 8
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        while not over.is_set():
+            try:
+                with pool.obj(timeout=PATIENCE) as db:
+                    db.execute("SELECT pg_sleep(0.002)")
+            except psycopg.OperationalError as error:
+                errors.append(error)
+            done[number] += 1
+
+    def pass_by(times: int) -> None:
+        """Wait until each thread has been through that often."""
+        goals = [count + times for count in done]
+        eventually(lambda: all(map(int.__ge__, done, goals)), PATIENCE)
+
+    tasks = [start(work, number) for number in range(8)]
+    pass_by(10)
+    for _ in range(2):
+        assert errors == []
+        server.stop()
+        eventually(lambda: len(errors) >= 20, PATIENCE)
+        server.start()
+        rounds(pool)
+        pass_by(2)
+        errors.clear()
+        pass_by(20)
+    assert 2 <= len(server.backends()) <= 4
+    over.set()
+    for task in tasks:
+        task.result(PATIENCE)
+    assert errors == []
+    assert permits(pool) == (4, 4)
     eventually(lambda: len(server.backends()) == pool.stats()["nobjs"])
 
 
@@ -191,13 +89,12 @@ def test_connection_behind_a_proxy(server: PostgresServer, keep: Keep) -> None:
         return psycopg.connect(server.dsn, application_name="tests")
 
     db = keep(ppp.Proxy(fun=connect, max_size=1, closer=Connection.close))
-    db.execute("CREATE TEMPORARY TABLE note(id serial PRIMARY KEY, text text UNIQUE) ON COMMIT PRESERVE ROWS")
+    db.execute("CREATE TEMPORARY TABLE note(text text UNIQUE) ON COMMIT PRESERVE ROWS")
     db.commit()
-    with db.transaction():
-        db.execute("INSERT INTO note(text) VALUES (%s)", ("one",))
-    with contextlib.suppress(psycopg.errors.UniqueViolation), db.transaction():
-        db.execute("INSERT INTO note(text) VALUES ('two')")
-        db.execute("INSERT INTO note(text) VALUES ('one')")
+    for texts in (["one"], ["two", "one"]):
+        with contextlib.suppress(psycopg.errors.UniqueViolation), db.transaction():
+            for text in texts:
+                db.execute("INSERT INTO note(text) VALUES (%s)", (text,))
     with db.cursor() as cursor:
         assert cursor.execute("SELECT text FROM note").fetchall() == [("one",)]
     db.rollback()
@@ -218,18 +115,13 @@ def test_worker_processes(postgres: PostgresServer, name: str, tmp_path: Path) -
     """A proxy sent to spawned processes, or Dask's, is a pool in each: its limit holds at each moment."""
     log = tmp_path / "log"
     most: Counter[str] = Counter()
-    counts = (
-        "SELECT application_name, count(*) FROM pg_stat_activity"
-        " WHERE application_name LIKE 'worker %' GROUP BY application_name"
-    )
-    with (
-        postgres.connect(name="observer") as observer,
-        started(sys.executable, EXAMPLES / f"{name}.py", postgres.dsn, log=log, cwd=tmp_path) as process,
-    ):
+    names = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'worker %'"
+    command = (sys.executable, EXAMPLES / f"{name}.py", postgres.dsn)
+    with postgres.connect() as observer, started(*command, log=log, cwd=tmp_path) as process:
 
         def ended() -> bool:
-            for worker, count in observer.execute(counts):
-                most[worker] = max(most[worker], count)
+            nonlocal most
+            most |= Counter(worker for (worker,) in observer.execute(names))
             return process.poll() is not None
 
         eventually(ended, seconds=PATIENCE)

@@ -6,14 +6,12 @@ import ast
 import inspect
 import re
 
-import pages
 import pytest
+from pages import SOURCE, TEXTS
 
 import ProxyPatternPool as ppp
 
-SOURCE = (pages.ROOT / "ProxyPatternPool.py").read_text(encoding="utf-8")
-REFERENCE = (pages.DOCS / "pages" / "reference.md").read_text(encoding="utf-8")
-PARTS = re.split(r"^## (.+)\n", REFERENCE, flags=re.MULTILINE)
+PARTS = re.split(r"^## (.+)\n", TEXTS["reference.md"], flags=re.MULTILINE)
 SECTIONS = dict(zip(PARTS[1::2], PARTS[2::2], strict=True))
 POOL_METHODS = [name for name, it in vars(ppp.Pool).items() if inspect.isfunction(it) and name[0] != "_"]
 PROXY_METHODS = "_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj".split()

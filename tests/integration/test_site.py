@@ -7,21 +7,23 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
-from pages import DOCS, ROOT, pages
+from pages import DOCS, PAGES, ROOT
 from servers import environ, run
 
 import ProxyPatternPool as ppp
 
 CONFIG = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
-SOURCES = sorted(pages().keys() - {"README.md"})
+SOURCES = sorted(PAGES.keys() - {"README.md"})
 HOST = "http://site"
 LOADED = {"link", "script", "img", "iframe", "source", "audio", "video", "object", "embed"}
-TEXT = {"p", "li", "td", "dd", "summary"}
+CODE = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+BLOCKS = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|td|th|tr|table|div|details|summary|h\d)\b[^>]*>")
 
 
 class Page(HTMLParser):
@@ -32,40 +34,20 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: list[str] = []
-        self.texts: list[str] = []
-        self.prompts: list[str] = []
         self.images_without_text = 0
-        self._depth: Counter[str] = Counter()
-        self._texts: list[str] = []
-        self._prompt = False
-        self.feed(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        self.feed(source)
+        self.prompts = re.findall(r"<span class=\"?gp\"?>([^<]*)", source)
+        article = CODE.sub("", source.partition("<article")[2].partition("</article>")[0])
+        self.texts = [unescape(re.sub(r"<[^>]*>", "", text)) for text in BLOCKS.split(article)]
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note what a tag refers to, or begin a text."""
-        found = {name: value or "" for name, value in attributes}
+        """Note what a tag refers to."""
+        found = {name: value for name, value in attributes if value}
         linked = tag not in LOADED or found.get("rel") in ("canonical", "next", "prev")
-        (self.links if linked else self.loads).extend(
-            found[name] for name in ("href", "src") if name in found
-        )
-        self.anchors += [found["id"]] if found.get("id") else []
-        self.images_without_text += tag == "img" and not found.get("alt")
-        self._texts += [""] if tag in TEXT else []
-        self._prompt = tag == "span" and found.get("class") == "gp"
-        self._depth[tag] += 1
-
-    def handle_data(self, data: str) -> None:
-        """Take what stands there."""
-        if self._prompt:
-            self.prompts.append(data)
-        if self._texts and self._depth["article"] and not self._depth["pre"] + self._depth["code"]:
-            self._texts[-1] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a text."""
-        self._prompt = False
-        self._depth[tag] -= 1
-        if tag in TEXT and self._texts:
-            self.texts.append(self._texts.pop())
+        (self.links if linked else self.loads).extend(found[it] for it in ("href", "src") if it in found)
+        self.anchors += [found["id"]] if "id" in found else []
+        self.images_without_text += tag == "img" and "alt" not in found
 
 
 class Site(dict[str, Page]):
@@ -115,9 +97,8 @@ def complaints(site: Site, address: str) -> Iterator[str]:
     """Find what is wrong with a page."""
     page = site[address]
     yield from (f"a broken link: {link}" for link in site.links(address) if not site.has(link))
-    for anchor in set(page.anchors):
-        if page.anchors.count(anchor) > 1 and not anchor.startswith("__"):
-            yield f"two places of one name: {anchor}"
+    named = Counter(anchor for anchor in page.anchors if not anchor.startswith("__"))
+    yield from (f"two places of one name: {anchor}" for anchor, times in named.items() if times > 1)
     yield from (f"loaded from elsewhere: {load}" for load in page.loads if urlsplit(load).netloc)
     if page.images_without_text:
         yield "an image without a text"
