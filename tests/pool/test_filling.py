@@ -111,18 +111,21 @@ def test_drain(factory: Factory, make_pool: MakePool) -> None:
     assert lent.closings == 1
 
 
-@pytest.mark.parametrize("sizes", [(1,), (1, 5, 1)], ids=["down", "down and up"])
+@pytest.mark.parametrize("sizes", [(2,), (1, 5, 2)], ids=["down", "down and up"])
 def test_resize(make_pool: MakePool, factory: Factory, sizes: tuple[int, ...]) -> None:
-    """Smaller limits leave lent objects alone, and the surplus goes as they return."""
+    """Smaller limits leave lent objects alone, and the surplus goes as they return, or is idle."""
     pool = make_pool(max_size=4, min_size=0)
-    lent = [pool.get() for _ in range(2)]
+    lent = [pool.get() for _ in range(3)]
     for size in sizes:
         pool.resize(max_size=size)
-    assert factory.closings == [0, 0]
+    assert factory.closings == [0, 0, 0]
     pool.ret(lent[0])
     none_left(pool)
+    assert factory.closings == [1, 0, 0]
     pool.ret(lent[1])
-    assert (factory.closings, permits(pool)) == ([1, 0], (1, 1))
+    pool.ret(lent[2])
+    pool.resize(max_size=1)
+    assert (factory.closings, permits(pool)) == ([1, 1, 0], (1, 1))
 
 
 @pytest.mark.parametrize(("given", "wanted"), [(0, 4), (None, 4), (4, 0), (4, -1)])
