@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -136,6 +137,17 @@ class Gate(Stop):
         finally:
             self.go.set()
         ended(task)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let the garbage collector do nothing meanwhile: neither pause nor find what is in cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def run_python(

@@ -30,6 +30,7 @@ from helpers import (
     permits,
     rounds,
     run_all,
+    uncollected,
     wait_for,
     waiting,
 )
@@ -242,10 +243,7 @@ def test_no_reference_to_closed_objects(door: str, failing: bool) -> None:
 
     names = "opener getter retter reset closer health".split() if failing else []
     hooks: dict[str, Any] = {"health": lambda _: False, **dict.fromkeys(names, no_luck)}
-    gc.disable()
-    try:
-        with ppp.Pool(make, max_size=2, max_use=2, delay=HOUR, log_level=logging.CRITICAL, **hooks) as pool:
-            DOORS[door](pool)
-            assert references[0]() is None
-    finally:
-        gc.enable()
+    pool = ppp.Pool(make, max_size=2, max_use=2, delay=HOUR, log_level=logging.CRITICAL, **hooks)
+    with uncollected(), pool:
+        DOORS[door](pool)
+        assert references[0]() is None
