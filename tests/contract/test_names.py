@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import logging
 import threading
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Factory, MakePool, Resource
-from helpers import permits
+from helpers import numbers, permits
 
 import ProxyPatternPool as ppp
 
@@ -97,8 +96,7 @@ def test_pool_by_position(factory: Factory, make_pool: MakePool) -> None:
     values = (factory, 4, 2, 0.5, 7, 30.0, 20.0, 40.0, 3, 3600.0, *hooks, *described, logging.WARNING)
     pool = make_pool(*values)
     for (name, _), value in zip(POOL_PARAMETERS[:-1], values, strict=False):
-        own = "_max_using_delay_warn" if name == "max_using_delay" else f"_{name}"
-        assert getattr(pool, own) == value
+        assert getattr(pool, "_max_using_delay_warn" if name == "max_using_delay" else f"_{name}") == value
     assert ppp.log.level == logging.WARNING
 
 
@@ -123,22 +121,19 @@ def test_counters(make_pool: MakePool) -> None:
 
 
 def test_inner_parts(make_pool: MakePool) -> None:
-    """The lock, the thread, the permits and the times can be read, also after a shutdown."""
+    """The thread, the permits and the times can be read, also after a shutdown."""
     pool: Any = make_pool(max_size=3, min_size=2, delay=3600.0)
-    with pool._lock, pool._lock:
-        assert (pool._id, pool._started) == (pool.stats()["id"], pool.stats()["started"])
-    thread = pool._housekeeper
-    assert isinstance(thread, threading.Thread)
-    assert thread.daemon
+    assert [pool._id, pool._started] == numbers(pool, "id started")
+    assert isinstance(pool._housekeeper, threading.Thread)
     pool.get()
     assert permits(pool) == (pool._sem._value, pool._sem._initial_value) == (2, 3)
     assert abs(pool._started_ts - time.time()) < 5.0
     assert abs(pool._now() - time.time()) < 5.0
-    assert (pool._shutdown, pool._debug in (True, False)) == (False, True)
-    assert [isinstance(each, float) for each in (pool._hk_time, pool._hk_last)] == [True, True]
-    assert (dataclasses.is_dataclass(ppp.Pool.UseInfo), hasattr(ppp.Pool, "_created")) == (True, True)
+    assert (pool._shutdown, type(pool._debug), ppp.Pool._created) == (False, bool, pool._id)
+    assert (type(pool._hk_time), type(pool._hk_last)) == (float, float)
     pool.shutdown()
-    assert (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper) == (True, 0, 0, None)
+    after: tuple[Any, ...] = (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper)
+    assert after == (True, 0, 0, None)
     assert (pool._sem._value, pool._sem._initial_value) == (3, 3)
 
 

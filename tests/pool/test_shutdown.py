@@ -219,7 +219,7 @@ def close_beside(pool: ppp.Pool[Any]) -> None:
     pool._del(first)
 
 
-DOORS: dict[str, Callable[[ppp.Pool[Any]], object]] = {
+DOORS: dict[str, Callable[[Any], object]] = {
     "refused": lambda pool: pool._health_check(),
     "worn out": lambda pool: [pool.ret(pool.get()) for _ in range(2)],
     "taken out": close_beside,

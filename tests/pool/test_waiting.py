@@ -168,16 +168,6 @@ def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory)
 # the limit
 
 
-def test_limit_counts_those_being_made(factory: Factory, make_pool: MakePool) -> None:
-    """An object that is still being made counts for the limit."""
-    gate = Gate()
-    pool = make_pool(gate.maker(factory), max_size=1, min_size=0)
-    with gate.holds(pool.get) as maker:
-        none_left(pool)
-    pool.ret(maker.result())
-    assert pool.get(timeout=0) is factory.made[0]
-
-
 DOORS: dict[str, Callable[[Any, Any], object]] = {
     "worn out": lambda pool, lent: pool.ret(lent),
     "invalidated": lambda pool, lent: pool.invalidate(lent),
