@@ -47,32 +47,27 @@ def test_times_of_the_wall(make_pool: MakePool) -> None:
     assert -5.0 < stats["rel_hk_last"] <= 0.0 < stats["time_per_hk"] < 1.0
 
 
-DESCRIBED: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"stats": lambda it: {"number": it.number}, "tracer": str}, {"stats": {"number": 0}}),
-    ({"tracer": lambda it: f"#{it.number}"}, {"trace": "#0"}),
-    ({}, {"str": "resource 0"}),
+DESCRIBED: list[tuple[dict[str, Any], str]] = [
+    ({"stats": lambda it: {"number": it.number}, "tracer": str}, '"stats": {"number": 0}'),
+    ({"tracer": lambda it: f"#{it.number}"}, '"trace": "#0"'),
+    ({}, '"str": "resource 0"'),
+    ({"stats": no_luck}, "no luck"),
+    ({"tracer": no_luck}, "no luck"),
+    ({"fun": lambda number: Hostile()}, "no luck"),
 ]
 
 
 @pytest.mark.parametrize(("hooks", "description"), DESCRIBED)
-def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description: Any) -> None:
-    """An object is described by the stats hook, else the tracer, else its text; times are relative to now."""
+def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description: str) -> None:
+    """An object is described by the stats hook, else the tracer, else its text, or by what fails there."""
     pool = make_pool(**hooks)
     clock.advance(3.0)
     pool.ret(pool.get())
     clock.advance(7.0)
     (entry,) = pool.stats()["avail"]
-    assert entry == {**description, "uses": 1, "last_get": -7.0, "last_ret": -7.0}
+    assert description in json.dumps(entry)
+    assert (len(entry), entry["uses"], entry["last_get"], entry["last_ret"]) == (4, 1, -7.0, -7.0)
     assert pool.stats()["running"] == 10.0
-
-
-@pytest.mark.parametrize("hooks", [{"stats": no_luck}, {"tracer": no_luck}, {}])
-def test_failing_descriptions(make_pool: MakePool, hooks: dict[str, Any]) -> None:
-    """An object that cannot be described has an entry with the error's text, and `stats` does not raise."""
-    pool = make_pool(lambda number: Hostile(), **hooks)
-    (entry,) = pool.stats()["avail"]
-    assert "no luck" in json.dumps(entry)
-    assert entry["last_get"] <= 0.0
 
 
 def test_json(make_pool: MakePool) -> None:
