@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource
-from helpers import BUSY, HOUR, Hostile, Stop, eventually, no_luck, wait_for
+from helpers import BUSY, HOUR, Hostile, eventually, no_luck
 
 Scene = Callable[[MakePool], Any]
 
@@ -26,15 +26,12 @@ def used(**parameters: Any) -> Scene:
     return scene
 
 
-def called(how: str, *args: Any, shut: bool = False, **parameters: Any) -> Scene:
-    """Make a scene in which this method is called of a pool that has lent two objects, or was shut down."""
+def called(how: str, *args: Any, **parameters: Any) -> Scene:
+    """Make a scene in which this method is called of a pool that has lent two objects."""
 
     def scene(make_pool: MakePool) -> None:
         pool = make_pool(**parameters)
-        if shut:
-            pool.shutdown()
-        else:
-            pool.get(), pool.get()
+        pool.get(), pool.get()
         getattr(pool, how)(*args)
 
     return scene
@@ -48,17 +45,6 @@ def round_fails(make_pool: MakePool) -> None:
     assert pool._housekeeper is not None
 
 
-def busy_housekeeper(make_pool: MakePool) -> None:
-    """Shut down, with a moment's patience, while the housekeeper is in a hook."""
-    stop = Stop()
-    pool = make_pool(delay=BUSY, health=stop)
-    wait_for(stop.reached)
-    try:
-        pool.shutdown(0.01)
-    finally:
-        stop.go.set()
-
-
 HOOKS = ("opener", "getter", "retter", "reset", "closer")
 UNKNOWN = "exception in tracer on unexpected returned object: …no luck"
 TWISTED = "inconsistent max_using_delay_warn > max_using_delay_kill"
@@ -70,13 +56,10 @@ MESSAGES: list[tuple[str, str, Scene]] = [
     ("ERROR", "health check error: …no luck", lambda make_pool: make_pool(health=no_luck)._health_check()),
     ("ERROR", "housekeeper round error: …no luck", round_fails),
     ("ERROR", UNKNOWN, called("ret", "foreign", tracer=no_luck)),
-    ("WARNING", "unexpected object returned: …", called("ret", "foreign")),
     ("WARNING", "unexpected object returned: …", called("ret", Hostile())),
-    ("WARNING", "unexpected object returned: …", called("ret", "foreign", shut=True)),
     ("WARNING", "deleting in-use objects: 2", called("shutdown")),
     ("WARNING", "deleting in-use objects: 2", called("__delete__")),
     ("WARNING", TWISTED, used(max_using_delay=20.0, max_using_delay_kill=10.0)),
-    ("WARNING", "shutting down pool with live housekeeper", busy_housekeeper),
     ("INFO", "housekeeper …db… running every …3600", used(delay=HOUR, name="db")),
 ]
 

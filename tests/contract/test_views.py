@@ -8,25 +8,12 @@ from typing import Any
 
 import pytest
 from conftest import Clock, MakePool, Spawn
+from helpers import Hostile
 
 import ProxyPatternPool as ppp
 
 
-class Awkward:
-    """A thing equal to all of its kind, which cannot be hashed, and whose truth and text fail."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Awkward)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __bool__(self) -> bool:
-        raise ValueError("no truth")
-
-    __str__ = __bool__  # type: ignore[assignment]
-
-
-@pytest.mark.parametrize("kind", [object, Awkward])
+@pytest.mark.parametrize("kind", [object, Hostile])
 def test_sets(make_pool: MakePool, kind: type[object]) -> None:
     """`_avail`, `_using` and `_todel` are live sets by identity, which combine with each other and others."""
     pool: Any = make_pool(lambda number: kind(), max_size=3, min_size=3)
@@ -50,14 +37,14 @@ def test_sets(make_pool: MakePool, kind: type[object]) -> None:
 
 def test_uses(make_pool: MakePool, clock: Clock) -> None:
     """`_uses` maps objects to their uses and times, and what is written there counts."""
-    pool: Any = make_pool(lambda number: Awkward(), max_size=3, min_size=0, max_use=5)
+    pool: Any = make_pool(lambda number: Hostile(), max_size=3, min_size=0, max_use=5)
     lent = [pool.get(), pool.get()]
     clock.advance(1.0)
     pool.ret(lent[0])
     info = pool._uses[lent[0]]
     assert isinstance(pool._uses, Mapping)
     assert isinstance(info, ppp.Pool.UseInfo)
-    assert [thing in pool._uses for thing in (*lent, Awkward())] == [True, True, False]
+    assert [thing in pool._uses for thing in (*lent, Hostile())] == [True, True, False]
     assert len(set(map(id, pool._uses))) == len(pool._uses) == 2
     times = {"last_get": pool._now() - 1.0, "last_ret": pool._now()}
     assert dataclasses.asdict(info) == {"uses": 1, **times}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -93,23 +92,14 @@ class Liar:
         return False
 
 
-KINDS: dict[str, Callable[[int], object]] = {
-    "list": lambda number: [],
-    "nan": lambda number: float("nan"),
-    "int": lambda number: 100_000 + number,
-    "hostile": lambda number: Hostile(),
-    "liar": lambda number: Liar(),
-}
-
-
 @pytest.mark.parametrize("max_size", [0, 3])
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_object(clock: Clock, messages: Messages, kind: str, max_size: int) -> None:
+@pytest.mark.parametrize("kind", [list, Hostile, Liar])
+def test_any_object(clock: Clock, messages: Messages, kind: Any, max_size: int) -> None:
     """Unhashable, falsy, equal and hostile objects are tracked by identity, through a whole life."""
     closed: list[int] = []
     delays: dict[str, Any] = {"max_avail_delay": 10.0, "max_using_delay_kill": 20.0, "delay": HOUR}
     hooks: dict[str, Any] = {"closer": lambda thing: closed.append(id(thing)), "health": lambda thing: True}
-    with ppp.Pool(KINDS[kind], max_size=max_size, **delays, **hooks) as pool:
+    with ppp.Pool(lambda number: kind(), max_size=max_size, **delays, **hooks) as pool:
         first, second, third = (pool.get() for _ in range(3))
         pool.ret(second)
         assert pool.get() is second
