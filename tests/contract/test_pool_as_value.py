@@ -15,18 +15,12 @@ from helpers import HOUR, numbers, run_python
 import ProxyPatternPool as ppp
 
 
-@dataclasses.dataclass
-class Settings:
-    """What an application keeps together."""
-
-    pool: Any
-
-
 def test_copies(make_pool: MakePool) -> None:
     """A copy of a pool, by whatever way, is the pool; another pool is not equal to it."""
     pool, other = make_pool(max_size=1, min_size=0), make_pool()
+    settings: Any = dataclasses.make_dataclass("Settings", ["pool"])(pool)
     with pool.obj():
-        for found in (copy.copy(pool), copy.deepcopy([pool])[0], dataclasses.asdict(Settings(pool))["pool"]):
+        for found in (copy.copy(pool), copy.deepcopy([pool])[0], dataclasses.asdict(settings)["pool"]):
             assert found is pool
     assert len({pool, other, copy.copy(pool)}) == 2
     assert bool(pool) is True
@@ -95,22 +89,18 @@ def test_elsewhere(make_pool: MakePool, protocol: int) -> None:
     assert sorted(entry["trace"] for entry in during["using"]) == [repr(bytearray(0)), repr(bytearray(1))]
 
 
-class Counted(ppp.Pool[Any]):
-    """A pool with attributes, one of which refers to it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.calls = 7
-        self.me = [self]
+class Own(ppp.Pool[Any]):
+    """A pool of a class of one's own."""
 
 
 def test_sizes_and_attributes() -> None:
     """A pool that was resized travels with its sizes, one of a subclass with its attributes."""
-    with Counted(str, max_size=8, min_size=0) as pool:
+    with Own(str, max_size=8, min_size=0) as pool:
+        vars(pool).update(calls=7, me=[pool])
         pool.resize(min_size=0, max_size=2)
         travelling = pickle.dumps(pool)
     with pickle.loads(travelling) as copy:
-        assert type(copy) is Counted
+        assert type(copy) is Own
         assert (copy._max_size, copy._min_size, copy.calls, copy.me) == (2, 0, 7, [copy])
     with pickle.loads(travelling) as anew:
         assert (anew is copy, anew.get()) == (False, "0")
