@@ -91,7 +91,7 @@ def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> Non
     assert pool._hc_rounds == checks
     pool._health_freq = 0  # odd values do no harm
     rounds(pool)
-    pool._health = None
+    pool._delay, pool._health = 0, None
     assert pool.get() is factory.made[0]
     without = make_pool()
     without._delay = 0.001
