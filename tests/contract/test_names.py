@@ -17,8 +17,6 @@ import ProxyPatternPool as ppp
 
 EMPTY = inspect.Parameter.empty
 
-# the module
-
 PARENTS = {
     "PPPException": (Exception,),
     "PoolException": (ppp.PPPException,),
@@ -38,8 +36,6 @@ def test_module_names() -> None:
     assert ppp.log is logging.getLogger("ppp")
     assert ppp.__version__.startswith("12.")
 
-
-# parameters
 
 POOL = (
     "fun max_size=0 min_size=1 timeout=None max_use=0 max_avail_delay=0.0 max_using_delay=0.0 "
@@ -95,8 +91,6 @@ def test_pool_by_position(factory: Factory, make_pool: MakePool) -> None:
     assert ppp.log.level == logging.WARNING
 
 
-# underscore names
-
 COUNTERS = (
     "_nobjs _nuses _ncreating _ncreated _nhealth _bad_health _nborrows _nreturns _nkilled _nrecycled "
     "_nwornout _ndestroys _hc_rounds _hc_errors _hk_rounds _hk_errors"
@@ -130,9 +124,6 @@ def test_inner_parts(make_pool: MakePool) -> None:
     after: tuple[Any, ...] = (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper)
     assert after == (True, 0, 0, None)
     assert (pool._sem._value, pool._sem._initial_value) == (3, 3)
-
-
-# proxies
 
 
 def test_scopes() -> None:

@@ -46,9 +46,6 @@ def test_class_attribute(factory: Factory, make_pool: MakePool) -> None:
     assert factory.closed == []
 
 
-# pools that travel
-
-
 PICKLED: dict[str, Any] = {
     **dict.fromkeys(["max_avail_delay", "max_using_delay_kill"], 30.0),
     "max_size": 3,

@@ -80,9 +80,6 @@ def test_json(make_pool: MakePool) -> None:
     assert (stats["timeout"], text["avail"][0]["stats"]) == (None, {"load": None, "limits": [1, None]})
 
 
-# times that add up
-
-
 def test_waits(make_pool: MakePool, spawn: Spawn) -> None:
     """Waits, those waiting now, their time and timeouts are counted; finding an object is no wait."""
     pool = make_pool(max_size=1)

@@ -74,9 +74,6 @@ def test_same_object_twice(messages: Messages) -> None:
     assert closed == [thing]
 
 
-# any object
-
-
 class Liar:
     """A thing that claims to equal everything, and to be nothing; it cannot be referred to weakly."""
 

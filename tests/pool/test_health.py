@@ -18,8 +18,6 @@ from helpers import (
     waiting,
 )
 
-# in rounds
-
 
 @pytest.mark.parametrize("how", ["refuses", "raises"])
 def test_health(factory: Factory, make_pool: MakePool, messages: Messages, how: str) -> None:
@@ -62,9 +60,6 @@ def test_examination_makes_nothing_younger(make_pool: MakePool, clock: Clock) ->
         clock.advance(3.0)
         keep_house(pool)
         assert idle.closings == closings
-
-
-# before lending
 
 
 @pytest.mark.parametrize(("after", "seconds", "checks"), [(10.0, 9.0, 0), (10.0, 11.0, 1), (0.0, 0.0, 1)])

@@ -36,9 +36,6 @@ def test_order(factory: Factory, make_pool: MakePool) -> None:
     assert {resource for _, resource in factory.calls} == {lent}
 
 
-# failures
-
-
 @pytest.mark.parametrize("hook", ["opener", "getter", "retter", "closer"])
 def test_failing_hook(factory: Factory, make_pool: MakePool, caplog: Any, hook: str) -> None:
     """A hook that raises is logged as an error with its traceback, and changes nothing else."""
@@ -65,9 +62,6 @@ def test_interrupted_shutdown(factory: Factory, make_pool: MakePool, error: type
     assert [resource.closings for resource in factory.made if resource is not lent] == [1, 1, 1]
     pool.shutdown()
     assert lent.closings == 1
-
-
-# nothing waits for a hook, and hooks may use the pool
 
 
 @pytest.mark.parametrize("hook", ["fun", "tracer", "stats", "str", *HOOKS])

@@ -29,8 +29,6 @@ from helpers import (
 
 import ProxyPatternPool as ppp
 
-# idle
-
 
 def test_idle_are_recycled(make_pool: MakePool, clock: Clock) -> None:
     """Objects idle for too long are closed, the longest idle first, down to the smallest number alive."""
@@ -46,9 +44,6 @@ def test_idle_are_recycled(make_pool: MakePool, clock: Clock) -> None:
     keep_house(pool)
     assert [each.closings for each in lent] == [0, 0, 1, 1]
     assert numbers(pool, "nrecycled ndestroys nobjs navail ncreated") == [2, 2, 2, 1, 4]
-
-
-# held too long
 
 
 def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
@@ -72,14 +67,9 @@ def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, 
     at_rest(pool, factory)
 
 
-# who holds an object too long
-
-HERE = Path(__file__).name
-
-
 def accounts(messages: Messages, text: str) -> list[str]:
     """Give the warnings that name a holder of the object with that text."""
-    return [each for each in messages() if text in each and HERE in each]
+    return [each for each in messages() if text in each and Path(__file__).name in each]
 
 
 def test_account_of_get(make_pool: MakePool, clock: Clock, messages: Messages, spawn: Spawn) -> None:
@@ -103,11 +93,6 @@ def test_account_of_get(make_pool: MakePool, clock: Clock, messages: Messages, s
         pool.ret(lent)
 
 
-def line() -> int:
-    """Give the line from which this is called."""
-    return sys._getframe(1).f_lineno
-
-
 def test_account_of_a_block(make_pool: MakePool, clock: Clock, messages: Messages) -> None:
     """The line of a block is that of the user's program, also where `contextlib` stands between."""
     pool = make_pool(max_size=3, max_using_delay=10.0, delay=HOUR, tracer=lambda thing: f"<{thing.serial}>")
@@ -119,18 +104,15 @@ def test_account_of_a_block(make_pool: MakePool, clock: Clock, messages: Message
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(pool.obj())
-        places = [line() - 1]
+        places = [sys._getframe().f_lineno - 1]
         with pool.obj():
-            places.append(line() - 1)
+            places.append(sys._getframe().f_lineno - 1)
             decorated()
-            places.append(line() - 1)
+            places.append(sys._getframe().f_lineno - 1)
     for serial, place in enumerate(places):
         (account,) = accounts(messages, f"<{serial}>")
         assert str(place) in account
         assert Path(ppp.__file__).name not in account
-
-
-# lifetime
 
 
 @pytest.mark.parametrize("how", ["lent", "returned", "idle"])
@@ -172,9 +154,6 @@ def test_spread(factory: Factory, make_pool: MakePool, clock: Clock) -> None:
     assert (factory.closed, factory.most_alive) == (first, 100)
 
 
-# time
-
-
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 def test_wall_clock(
     factory: Factory, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, messages: Messages, step: float
@@ -200,9 +179,6 @@ def test_wall_clock(
     start = time.monotonic()
     none_left(pool, 0.05)
     assert time.monotonic() - start < 5.0
-
-
-# the thread
 
 
 class Unreliable(logging.Handler):
@@ -234,9 +210,6 @@ def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: s
     pool.shutdown(delay=SECONDS)
     at_rest(pool, factory)
     assert factory.most_alive <= 4
-
-
-# scale
 
 
 class TimedLock:

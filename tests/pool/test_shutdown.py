@@ -55,9 +55,6 @@ def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> 
     assert permits(pool) == (5, 5)
 
 
-# the housekeeper
-
-
 @pytest.mark.parametrize("busy", [False, True], ids=["asleep", "busy"])
 def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
     """The housekeeper is woken, and waited for no longer than `delay`, with a warning if that ran out."""
@@ -89,9 +86,6 @@ def test_by_the_housekeeper(make_pool: MakePool, messages: Messages) -> None:
     assert (pool._shutdown, messages("ERROR")) == (True, [])
 
 
-# at once
-
-
 @pytest.mark.parametrize("how", ["shutdown", "drain"])
 def test_nothing_old_is_lent_once_it_has_begun(make_pool: MakePool, how: str) -> None:
     """While a shutdown, or `drain`, is busy closing one idle object, the others are out of reach already."""
@@ -120,9 +114,6 @@ def test_during_a_creation(factory: Factory, make_pool: MakePool, how: str) -> N
         task.result()
     assert factory.closings == [1]
     at_rest(pool, factory)
-
-
-# with Pool, grace
 
 
 def test_with_pool(factory: Factory) -> None:
@@ -172,9 +163,6 @@ def test_grace_runs_out(
     assert 0.04 * held <= time.monotonic() - start < 5.0
     assert factory.closings == [1] * made
     assert sum("deleting in-use objects: 1" in text for text in messages()) == len(lent)
-
-
-# without references
 
 
 @pytest.mark.parametrize("cycle", [False, True], ids=["", "cycle"])

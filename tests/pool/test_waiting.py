@@ -14,8 +14,6 @@ from helpers import HOUR, SECONDS, Gate, Task, at_rest, keep_house, none_left, p
 
 import ProxyPatternPool as ppp
 
-# timeouts
-
 
 def test_time_out(make_pool: MakePool) -> None:
     """A `get` that finds no object in its time raises `TimeOut` then, with the pool's name and numbers."""
@@ -53,9 +51,6 @@ def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> Non
         assert pool.get(timeout=SECONDS) is lent
         pool.ret(lent)
     assert pool.get(timeout=0) is lent
-
-
-# order
 
 
 @pytest.mark.parametrize("how", ["returned", "destroyed", "failed"])
@@ -163,9 +158,6 @@ def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory)
     assert len(factory.calls) < 5
     pool.ret(pool.get(timeout=0))  # which waits for nothing, but tries them all
     at_rest(pool, factory)
-
-
-# the limit
 
 
 DOORS: dict[str, Callable[[Any, Any], object]] = {
