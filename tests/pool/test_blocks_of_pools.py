@@ -59,25 +59,14 @@ def test_decorator(make_pool: MakePool, factory: Factory) -> None:
         at_rest(pool, factory)
 
 
-class Own(ppp.Pool[Any]):
-    """A pool that has its own `get` and `ret`, called with positions."""
-
-    def get(self, seconds: float | None = None, /) -> Any:
-        return super().get(seconds)
-
-    def ret(self, it: Any, /) -> None:
-        super().ret(it)
-
-
 @pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
 @pytest.mark.parametrize("error", [None, ConnectionError])
-@pytest.mark.parametrize("kind", [ppp.Pool, Own])
 @pytest.mark.parametrize("how", ["ret", "invalidate", "shutdown"])
 def test_lease_ended_within_its_block(
-    factory: Factory, messages: Messages, kind: Any, error: Any, hooks: Any, how: str
+    factory: Factory, messages: Messages, error: Any, hooks: Any, how: str
 ) -> None:
     """What is returned, destroyed or lent anew within its block is not missed or returned at its end."""
-    with kind(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
+    with ppp.Pool(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
         with suppress(ConnectionError), pool.obj() as mine:
             pool.shutdown() if how == "shutdown" else getattr(pool, how)(mine)
             known = len(messages())
@@ -94,14 +83,14 @@ def test_lease_ended_within_its_block(
 
 
 def test_obj_of_a_subclass_that_wraps(factory: Factory) -> None:
-    """A subclass may wrap what it gives; `obj` gives it the wrapper back."""
+    """A subclass may wrap what it gives: `obj` gives it the wrapper back, and calls it with positions."""
 
     class Wrapping(ppp.Pool[Any]):
-        def get(self, timeout: float | None = None) -> Any:
-            return [super().get(timeout)]
+        def get(self, seconds: float | None = None, /) -> Any:
+            return [super().get(seconds)]
 
-        def ret(self, obj: Any) -> None:
-            super().ret(obj[0])
+        def ret(self, wrapper: Any, /) -> None:
+            super().ret(wrapper[0])
 
     with Wrapping(factory, 1) as pool:
         with pool.obj() as wrapper:

@@ -9,7 +9,6 @@ from helpers import (
     SECONDS,
     Gate,
     at_rest,
-    idle_objects,
     keep_house,
     no_luck,
     none_left,
@@ -50,16 +49,6 @@ def test_examined_is_not_lent(factory: Factory, make_pool: MakePool, spawn: Spaw
         waiting(pool, 1)
     checking.result()
     assert (waiter.result().serial, factory.made[0].closings) == (1 - verdict, 1 - verdict)
-
-
-def test_examination_makes_nothing_younger(make_pool: MakePool, clock: Clock) -> None:
-    """An object that is examined in each round is idle all the same."""
-    pool = make_pool(min_size=0, max_avail_delay=10.0, delay=HOUR, health=Resource.check)
-    (idle,) = idle_objects(pool, 1)
-    for closings in (0, 0, 0, 1):
-        clock.advance(3.0)
-        keep_house(pool)
-        assert idle.closings == closings
 
 
 @pytest.mark.parametrize(("after", "seconds", "checks"), [(10.0, 9.0, 0), (10.0, 11.0, 1), (0.0, 0.0, 1)])
