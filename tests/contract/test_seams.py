@@ -239,16 +239,6 @@ def test_answer_of_borrow(factory: Factory, make_pool: MakePool, answer: object,
     assert len(pool._avail) == 1
 
 
-def test_return_wakes_the_housekeeper(factory: Factory, make_pool: MakePool) -> None:
-    """`ret` leaves it to a housekeeper to fill up, which is woken for that and does no round."""
-    pool = make_pool(max_use=1, delay=HOUR)
-    known, threads = pool._hk_rounds, []
-    pool._fill = lambda: threads.append(threading.current_thread())  # type: ignore
-    pool.ret(pool.get())
-    eventually(lambda: threads)
-    assert (threads[0], pool._hk_rounds) == (pool._housekeeper, known)
-
-
 def test_own_loop(factory: Factory) -> None:
     """The thread calls a `_houseKeeping` that is overridden, and keeps the pool alive until its shutdown."""
 
