@@ -38,7 +38,7 @@ class Resource:
         self.factory = factory
         self.number = number
         self.serial = serial
-        self.openings = self.gets = self.rets = self.resets = self.closings = 0
+        self.gets = self.rets = self.closings = 0
         self.healthy = True
 
     def __str__(self) -> str:
@@ -51,7 +51,6 @@ class Resource:
 
     def open(self) -> None:
         self.factory.happen("open", self)
-        self.openings += 1
 
     def lend(self) -> None:
         self.factory.happen("lend", self)
@@ -63,7 +62,6 @@ class Resource:
 
     def reset(self) -> None:
         self.factory.happen("reset", self)
-        self.resets += 1
 
     def close(self) -> None:
         """Count a closing (a pool's `closer`); it is closed even where the closer then fails."""

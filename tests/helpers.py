@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -47,6 +48,12 @@ def wait_for(event: threading.Event, seconds: float = SECONDS) -> None:
     assert event.wait(seconds), f"nothing came in {seconds} s"
 
 
+def ended(thread: threading.Thread, seconds: float = SECONDS) -> None:
+    """Wait for the end of a thread, and fail if it goes on."""
+    thread.join(seconds)
+    assert not thread.is_alive(), f"thread still running after {seconds} s"
+
+
 class Task(threading.Thread):
     """A daemon thread whose result or exception can be had, within a bounded time."""
 
@@ -67,8 +74,7 @@ class Task(threading.Thread):
 
     def result(self, seconds: float = SECONDS) -> Any:
         """Wait for the end; give the result, or raise what the function raised."""
-        self.join(seconds)
-        assert not self.is_alive(), f"thread still running after {seconds} s"
+        ended(self, seconds)
         error, self._error = self._error, None
         if error is not None:
             try:
@@ -130,8 +136,18 @@ class Gate(Stop):
             yield task
         finally:
             self.go.set()
-        task.join(SECONDS)
-        assert not task.is_alive(), f"thread still running after {SECONDS} s"
+        ended(task)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let the garbage collector do nothing meanwhile: neither pause nor find what is in cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def run_python(
@@ -172,10 +188,10 @@ def no_luck(*_: object) -> Any:
     raise ValueError("no luck")
 
 
-class Silent:
-    """A thing without a text."""
+class Hostile:
+    """A thing that refuses to be compared, hashed, judged or told."""
 
-    __str__ = __repr__ = no_luck
+    __eq__ = __ne__ = __hash__ = __bool__ = __len__ = __str__ = __repr__ = no_luck
 
 
 # pools

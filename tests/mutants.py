@@ -249,7 +249,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_filling.py::test_returns_do_not_each_ask_a_dead_server"),
     Mutant("Pool.__init__", "an interrupted constructor leaves nothing open",
            "self.shutdown()", "pass",
-           "pool/test_filling.py::test_interrupted"),
+           "faults/test_interruptions.py::test_interrupted_constructor_leaves_nothing"),
     # Check-in
     Mutant("Pool.ret", "what is not lent is not returned",
            "lent = record.state is LENT", "lent = True",

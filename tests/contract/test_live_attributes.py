@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource
@@ -69,18 +70,13 @@ HOOKS: dict[str, Scene] = {
 @pytest.mark.parametrize("name", HOOKS)
 def test_hook_counts(factory: Factory, make_pool: MakePool, name: str) -> None:
     """A hook set on a live pool is called from then on, and no more once it is `None`."""
-    seen: list[Resource] = []
-
-    def hook(resource: Resource) -> str:
-        seen.append(resource)
-        return "well"
-
-    for expected, value in ((1, hook), (0, None)):
-        pool = make_pool(factory, **{name[1:]: seen.append} if value is None else {})
-        setattr(pool, name, value)
-        seen.clear()
+    hook = mock.Mock(return_value="well")
+    for before, after in ((None, hook), (hook, None)):
+        pool = make_pool(factory, **{name[1:]: before})
+        setattr(pool, name, after)
+        hook.reset_mock()
         HOOKS[name](pool)
-        assert len(seen) == expected
+        assert hook.call_count == (after is hook)
 
 
 def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> None:
@@ -89,17 +85,14 @@ def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> Non
     pool._delay = 0.001
     eventually(lambda: pool._hc_rounds >= 20)
     pool._health_freq = 1_000_000
-    pool._hk_rounds = 1
-    eventually(lambda: pool._hk_rounds >= 3)
+    rounds(pool)
     checks = pool._hc_rounds
-    eventually(lambda: pool._hk_rounds >= 8)
+    rounds(pool)
     assert pool._hc_rounds == checks
     pool._health_freq = 0  # odd values do no harm
     rounds(pool)
-    pool._delay = 0
-    pool._health = None
+    pool._delay, pool._health = 0, None
     assert pool.get() is factory.made[0]
-    assert pool._nhealth == pool._nborrows
     without = make_pool()
     without._delay = 0.001
     without.ret(without.get())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import logging
 import threading
@@ -12,13 +11,11 @@ from typing import Any
 
 import pytest
 from conftest import Factory, MakePool, Resource
-from helpers import permits
+from helpers import numbers, permits
 
 import ProxyPatternPool as ppp
 
 EMPTY = inspect.Parameter.empty
-
-# the module
 
 PARENTS = {
     "PPPException": (Exception,),
@@ -40,69 +37,59 @@ def test_module_names() -> None:
     assert ppp.__version__.startswith("12.")
 
 
-# parameters
-
-POOL_PARAMETERS = [
-    *[("fun", EMPTY), ("max_size", 0), ("min_size", 1), ("timeout", None), ("max_use", 0)],
-    *[(name, 0.0) for name in ("max_avail_delay", "max_using_delay", "max_using_delay_kill")],
-    *[("health_freq", 1), ("delay", 0.0)],
-    *[(hook, None) for hook in "opener getter retter closer health stats tracer log_level".split()],
-]
-ADDED_PARAMETERS = ["name", "max_lifetime", "check_after_idle", "reset", "invalidate_on", "max_waiting"]
-PROXY_PARAMETERS = [
-    *[("obj", None), ("fun", None), ("set_name", "set"), ("scope", ppp.Proxy.Scope.AUTO)],
-    *[("log_level", None), ("max_size", 0)],
-]
+POOL = (
+    "fun max_size=0 min_size=1 timeout=None max_use=0 max_avail_delay=0.0 max_using_delay=0.0 "
+    "max_using_delay_kill=0.0 health_freq=1 delay=0.0 opener=None getter=None retter=None closer=None "
+    "health=None stats=None tracer=None log_level=None"
+)
+PROXY = f"obj=None fun=None set_name='set' scope={ppp.Proxy.Scope.AUTO!r} log_level=None max_size=0"
 OF_AN_OBJECT = "ret invalidate _out _destroy _del _borrow _return"
 OF_NOTHING = "stats __str__ drain _create _new _fill _empty _hkRound _health_check _houseKeeping _now"
-METHODS: list[tuple[Callable[..., Any], list[tuple[str, Any]]]] = [
-    (ppp.Pool, POOL_PARAMETERS),
-    (ppp.Pool.get, [("timeout", None)]),
-    (ppp.Pool.obj, [("timeout", None)]),
-    (ppp.Pool.shutdown, [("delay", 0.0)]),
-    (ppp.Pool.__delete__, [("instance", None)]),
-    (ppp.Pool.resize, [("min_size", None), ("max_size", None)]),
-    *[(getattr(ppp.Pool, name), [("obj", EMPTY)]) for name in OF_AN_OBJECT.split()],
-    *[(getattr(ppp.Pool, name), []) for name in OF_NOTHING.split()],
-    (ppp.Proxy, PROXY_PARAMETERS),
-    (ppp.Proxy._set, [("obj", None), ("fun", None), ("mandatory", True)]),
-    (ppp.Proxy._set_obj, [("obj", EMPTY)]),
-    (ppp.Proxy._set_fun, [("fun", EMPTY)]),
-    (ppp.Proxy._get_obj, [("timeout", None)]),
-    (ppp.Proxy._obj, [("timeout", None)]),
-    *[(getattr(ppp.Proxy, name), []) for name in "_set_pool _has_obj _ret_obj _invalidate_obj".split()],
+CALLS: list[tuple[Callable[..., Any], str]] = [
+    (ppp.Pool, POOL),
+    (ppp.Pool.get, "timeout=None"),
+    (ppp.Pool.obj, "timeout=None"),
+    (ppp.Pool.shutdown, "delay=0.0"),
+    (ppp.Pool.__delete__, "instance=None"),
+    (ppp.Pool.resize, "min_size=None max_size=None"),
+    *[(getattr(ppp.Pool, name), "obj") for name in OF_AN_OBJECT.split()],
+    *[(getattr(ppp.Pool, name), "") for name in OF_NOTHING.split()],
+    (ppp.Proxy, PROXY),
+    (ppp.Proxy._set, "obj=None fun=None mandatory=True"),
+    (ppp.Proxy._set_obj, "obj"),
+    (ppp.Proxy._set_fun, "fun"),
+    (ppp.Proxy._get_obj, "timeout=None"),
+    (ppp.Proxy._obj, "timeout=None"),
+    *[(getattr(ppp.Proxy, name), "") for name in "_set_pool _has_obj _ret_obj _invalidate_obj".split()],
 ]
 
 
-@pytest.mark.parametrize(("function", "places"), METHODS)
-def test_positions_and_defaults(function: Callable[..., Any], places: list[tuple[str, Any]]) -> None:
+@pytest.mark.parametrize(("function", "places"), CALLS)
+def test_positions_and_defaults(function: Callable[..., Any], places: str) -> None:
     """Each class and method takes these parameters by position, in this order, with these defaults."""
     parameters = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
-    assert [(each.name, each.default) for each in parameters if each.kind in kinds] == places
+    found = [each.replace(annotation=EMPTY) for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
+    assert " ".join(map(str, found)) == places
 
 
 def test_added_parameters() -> None:
     """What is new in version 12 is keyword only and does nothing by default."""
     parameters = inspect.signature(ppp.Pool).parameters.values()
-    added = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
-    assert sorted(added) == sorted(ADDED_PARAMETERS)
-    assert [added[name] or None for name in ADDED_PARAMETERS] == [None] * 6
+    added = {each.name: each.default or None for each in parameters if each.kind is each.KEYWORD_ONLY}
+    names = "name max_lifetime check_after_idle reset invalidate_on max_waiting"
+    assert added == dict.fromkeys(names.split())
 
 
 def test_pool_by_position(factory: Factory, make_pool: MakePool) -> None:
     """Every parameter of version 11 can be given by position, and read by its underscore name."""
     hooks = (Resource.open, Resource.lend, Resource.take_back, Resource.close, Resource.check)
-    described = (lambda resource: {"serial": resource.serial}, str)
-    values = (factory, 4, 2, 0.5, 7, 30.0, 20.0, 40.0, 3, 3600.0, *hooks, *described, logging.WARNING)
-    pool = make_pool(*values)
-    for (name, _), value in zip(POOL_PARAMETERS[:-1], values, strict=False):
-        own = "_max_using_delay_warn" if name == "max_using_delay" else f"_{name}"
-        assert getattr(pool, own) == value
+    values = (factory, 4, 2, 0.5, 7, 30.0, 20.0, 40.0, 3, 3600.0, *hooks, vars, str)
+    pool = make_pool(*values, logging.WARNING)
+    for parameter, value in zip(POOL.split(), values, strict=False):
+        name = parameter.partition("=")[0]
+        assert getattr(pool, f"_{name}" + "_warn" * (name == "max_using_delay")) == value
     assert ppp.log.level == logging.WARNING
 
-
-# underscore names
 
 COUNTERS = (
     "_nobjs _nuses _ncreating _ncreated _nhealth _bad_health _nborrows _nreturns _nkilled _nrecycled "
@@ -123,26 +110,20 @@ def test_counters(make_pool: MakePool) -> None:
 
 
 def test_inner_parts(make_pool: MakePool) -> None:
-    """The lock, the thread, the permits and the times can be read, also after a shutdown."""
+    """The thread, the permits and the times can be read, also after a shutdown."""
     pool: Any = make_pool(max_size=3, min_size=2, delay=3600.0)
-    with pool._lock, pool._lock:
-        assert (pool._id, pool._started) == (pool.stats()["id"], pool.stats()["started"])
-    thread = pool._housekeeper
-    assert isinstance(thread, threading.Thread)
-    assert thread.daemon
+    assert [pool._id, pool._started] == numbers(pool, "id started")
+    assert isinstance(pool._housekeeper, threading.Thread)
     pool.get()
     assert permits(pool) == (pool._sem._value, pool._sem._initial_value) == (2, 3)
     assert abs(pool._started_ts - time.time()) < 5.0
     assert abs(pool._now() - time.time()) < 5.0
-    assert (pool._shutdown, pool._debug in (True, False)) == (False, True)
-    assert [isinstance(each, float) for each in (pool._hk_time, pool._hk_last)] == [True, True]
-    assert (dataclasses.is_dataclass(ppp.Pool.UseInfo), hasattr(ppp.Pool, "_created")) == (True, True)
+    assert (pool._shutdown, type(pool._debug), ppp.Pool._created) == (False, bool, pool._id)
+    assert (type(pool._hk_time), type(pool._hk_last)) == (float, float)
     pool.shutdown()
-    assert (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper) == (True, 0, 0, None)
+    after: tuple[Any, ...] = (pool._shutdown, pool._min_size, pool._nobjs, pool._housekeeper)
+    assert after == (True, 0, 0, None)
     assert (pool._sem._value, pool._sem._initial_value) == (3, 3)
-
-
-# proxies
 
 
 def test_scopes() -> None:

@@ -14,17 +14,31 @@ from unittest import mock
 
 import pytest
 from conftest import Factory, MakePool, Resource, Spawn
-from helpers import HOUR, Stop, eventually, none_left, permits, rounds, wait_for
+from helpers import HOUR, Stop, ended, eventually, none_left, permits, rounds, wait_for
 
 import ProxyPatternPool as ppp
 
-SEAMS = (
-    "get ret _create _new _fill _out _destroy _del _empty _borrow _return "
-    "_hkRound _health_check _houseKeeping _now"
-).split()
+CALLERS = {
+    "": "get ret __delete__ shutdown _houseKeeping",
+    "__init__": "_fill",
+    "get": "_new _empty _now",
+    "ret": "_out _empty _fill _now",
+    "_fill": "_new",
+    "_new": "_create",
+    "_empty": "_destroy",
+    "_del": "_out _destroy",
+    "shutdown": "_del _empty",
+    "__delete__": "_del",
+    "_houseKeeping": "_hkRound _health_check _empty _fill",
+    "_hkRound": "_out _now",
+    "_health_check": "_borrow _return _out _destroy",
+}
+"""Which seams run in the course of which."""
+
+ENTRIES = {"__init__", "__delete__", "shutdown"}
+SEAMS = sorted({seam for seams in CALLERS.values() for seam in seams.split()} - ENTRIES)
 WAYS = [(seam, how) for seam in SEAMS for how in ("subclass", "class", "pool")]
 WAYS.remove(("_houseKeeping", "pool"))  # the thread has called it already
-ENTRIES = ["__init__", "shutdown", "__delete__"]
 
 
 class Calls:
@@ -68,27 +82,10 @@ def test_the_pool_uses_its_seams(factory: Factory, seam: str, how: str) -> None:
     assert factory.alive == []
 
 
-CALLERS = {
-    "__init__": "_fill",
-    "get": "_new _empty _now",
-    "ret": "_out _empty _fill _now",
-    "_fill": "_new",
-    "_new": "_create",
-    "_empty": "_destroy",
-    "_del": "_out _destroy",
-    "shutdown": "_del _empty",
-    "__delete__": "_del",
-    "_houseKeeping": "_hkRound _health_check _empty _fill",
-    "_hkRound": "_out _now",
-    "_health_check": "_borrow _return _out _destroy",
-}
-"""Which seams run in the course of which."""
-
-
 def test_who_calls_which(factory: Factory) -> None:
     """Each seam is called by what the contract says, and a round calls no foreign code before `_empty`."""
     calls = Calls()
-    names = {name: calls.wrap(name, getattr(ppp.Pool, name)) for name in [*SEAMS, *ENTRIES]}
+    names = {name: calls.wrap(name, getattr(ppp.Pool, name)) for name in ENTRIES.union(SEAMS)}
     kind: type[ppp.Pool[Any]] = type("Mine", (ppp.Pool,), names)
     pool = kind(factory, 2, 2, max_use=1, closer=Resource.close)
     first = pool.get()
@@ -102,8 +99,7 @@ def test_who_calls_which(factory: Factory) -> None:
     answers = itertools.chain([False], itertools.repeat(True))
     parameters: dict[str, Any] = {"max_avail_delay": 0.001, "delay": 0.005, "closer": Resource.close}
     kept = kind(factory, health=lambda _: next(answers), **parameters)
-    lent = [kept.get() for _ in range(3)]
-    for resource in lent:
+    for resource in [kept.get() for _ in range(3)]:
         kept.ret(resource)
     eventually(lambda: kept._bad_health and kept._nrecycled)
     rounds(kept)
@@ -123,10 +119,9 @@ def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
             make()
     factory.fails.clear()
     created = pool._create()
-    assert (created in pool._avail, created in pool._uses, created.openings) == (False, True, 0)
-    assert pool._nobjs == 1
+    assert (created in pool._avail, created in pool._uses, factory.calls) == (False, True, [])
     new = pool._new()
-    assert (pool._nobjs, new in pool._avail, new.openings) == (2, True, 1)
+    assert (pool._nobjs, new in pool._avail, factory.calls) == (2, True, [("open", new)])
     with pytest.raises(ppp.PoolException):
         pool._new()
     assert len(factory.made) == 2
@@ -152,7 +147,6 @@ def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
         made.go.set()
         assert maker.result() is factory.made[1]
         assert factory.closings == [1, 0]
-        pool.ret(factory.made[1])
 
 
 def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> None:
@@ -203,26 +197,17 @@ def test_destroy_and_todel_by_hand(make_pool: MakePool) -> None:
         assert list(pool._using) == [resource]
 
 
-@pytest.mark.parametrize("lent", [False, True])
-def test_out_and_del_by_hand(make_pool: MakePool, lent: bool) -> None:
-    """`_out` takes an object off the account, with its permit until its end; `_del` destroys it."""
+def test_out_and_del_by_hand(make_pool: MakePool) -> None:
+    """`_out` takes an idle object off the account, with its permit until its end; `_del` destroys it."""
     pool = make_pool(max_size=3)
     (resource,) = pool._avail
-    if lent:
-        pool.get()
-    with pool._lock:
-        pool._out(resource)
-        if lent:  # the original's own way, which is the same
-            pool._todel.add(resource)
+    pool._out(resource)
     assert (set(pool._todel), len(pool._avail), len(pool._using)) == ({resource}, 0, 0)
     assert (permits(pool), resource.closings) == ((2, 3), 0)
-    with mock.patch.object(pool, "_destroy", wraps=pool._destroy) as destroy:
-        pool._empty()
-    destroy.assert_called_once_with(resource)
+    pool._empty()
     assert (permits(pool), resource.closings, len(pool._todel)) == ((3, 3), 1, 0)
     other = pool.get()
-    if not lent:
-        pool.ret(other)
+    assert other is not resource
     with mock.patch.object(pool, "_destroy") as destroy:  # whoever calls it counts
         pool._del(other)
         pool._del(other)  # once more changes nothing
@@ -232,7 +217,7 @@ def test_out_and_del_by_hand(make_pool: MakePool, lent: bool) -> None:
 
 def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
     """`_borrow` takes an available object without a use, and no lent one; `_return` puts it back."""
-    pool = make_pool(max_size=3)
+    pool = make_pool()
     (idle,) = pool._avail
     assert pool._borrow(idle) not in (None, False)
     assert list(pool._using) == [idle]
@@ -254,16 +239,6 @@ def test_answer_of_borrow(factory: Factory, make_pool: MakePool, answer: object,
     assert len(pool._avail) == 1
 
 
-def test_return_wakes_the_housekeeper(factory: Factory, make_pool: MakePool) -> None:
-    """`ret` leaves it to a housekeeper to fill up, which is woken for that and does no round."""
-    pool = make_pool(max_use=1, delay=HOUR)
-    known, threads = pool._hk_rounds, []
-    pool._fill = lambda: threads.append(threading.current_thread())  # type: ignore
-    pool.ret(pool.get())
-    eventually(lambda: threads)
-    assert (threads[0], pool._hk_rounds) == (pool._housekeeper, known)
-
-
 def test_own_loop(factory: Factory) -> None:
     """The thread calls a `_houseKeeping` that is overridden, and keeps the pool alive until its shutdown."""
 
@@ -271,16 +246,12 @@ def test_own_loop(factory: Factory) -> None:
         def _houseKeeping(self) -> None:
             while not self._shutdown:
                 self._hkRound()
-                self._empty()
                 time.sleep(0.001)
 
     reference = weakref.ref(Mine(factory, delay=HOUR, closer=Resource.close))
     gc.collect()
-    pool = reference()
-    assert pool is not None
-    with pool:
-        eventually(lambda: pool._hk_rounds > 2)
-        thread = pool._housekeeper
-        assert thread is not None
-    thread.join(5.0)
-    assert not thread.is_alive()
+    pool: Any = reference()
+    rounds(pool)
+    thread = pool._housekeeper
+    pool.shutdown()
+    ended(thread)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource, Spawn
-from helpers import HOUR, SECONDS, Silent, eventually, no_luck, none_left, numbers, waiting
+from helpers import BUSY, HOUR, SECONDS, Hostile, no_luck, none_left, numbers, rounds, waiting
 
 KEYS = (
     "id started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill "
@@ -39,75 +39,58 @@ def test_new_pool(make_pool: MakePool, clock: Clock) -> None:
 
 def test_times_of_the_wall(make_pool: MakePool) -> None:
     """The start is told in local time, now since the epoch, rounds relative to it and by their mean."""
-    pool = make_pool(delay=0.002, health=lambda _: not threading.Event().wait(0.001))
-    eventually(lambda: pool._hk_rounds >= 3)
+    pool = make_pool(delay=BUSY, health=lambda _: not threading.Event().wait(0.001))
+    rounds(pool)
     stats = pool.stats()
-    started = datetime.datetime.fromisoformat(stats["started"]).replace(tzinfo=None)
-    assert abs((datetime.datetime.now() - started).total_seconds()) < 60.0
-    assert abs(stats["now"] - time.time()) < 60.0
-    assert -5.0 < stats["rel_hk_last"] <= 0.0
-    assert 0.0 < stats["time_per_hk"] < 1.0
+    started = datetime.datetime.fromisoformat(stats["started"]).timestamp()
+    assert max(abs(started - time.time()), abs(stats["now"] - time.time())) < 60.0
+    assert -5.0 < stats["rel_hk_last"] <= 0.0 < stats["time_per_hk"] < 1.0
 
 
-DESCRIBED: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"stats": lambda it: {"number": it.number}, "tracer": str}, {"stats": {"number": 0}}),
-    ({"tracer": lambda it: f"#{it.number}"}, {"trace": "#0"}),
-    ({}, {"str": "resource 0"}),
+DESCRIBED: list[tuple[dict[str, Any], str]] = [
+    ({"stats": lambda it: {"number": it.number}, "tracer": str}, '"stats": {"number": 0}'),
+    ({"tracer": lambda it: f"#{it.number}"}, '"trace": "#0"'),
+    ({}, '"str": "resource 0"'),
+    ({"stats": no_luck}, "no luck"),
+    ({"tracer": no_luck}, "no luck"),
+    ({"fun": lambda number: Hostile()}, "no luck"),
 ]
 
 
 @pytest.mark.parametrize(("hooks", "description"), DESCRIBED)
-def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description: Any) -> None:
-    """An object is described by the stats hook, else the tracer, else its text; times are relative to now."""
+def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description: str) -> None:
+    """An object is described by the stats hook, else the tracer, else its text, or by what fails there."""
     pool = make_pool(**hooks)
     clock.advance(3.0)
     pool.ret(pool.get())
     clock.advance(7.0)
     (entry,) = pool.stats()["avail"]
-    assert entry == {**description, "uses": 1, "last_get": -7.0, "last_ret": -7.0}
+    assert description in json.dumps(entry)
+    assert (len(entry), entry["uses"], entry["last_get"], entry["last_ret"]) == (4, 1, -7.0, -7.0)
     assert pool.stats()["running"] == 10.0
-
-
-@pytest.mark.parametrize("hooks", [{"stats": no_luck}, {"tracer": no_luck}, {}])
-def test_failing_descriptions(make_pool: MakePool, hooks: dict[str, Any]) -> None:
-    """An object that cannot be described has an entry with the error's text, and `stats` does not raise."""
-    pool = make_pool(lambda number: Silent(), max_size=2, min_size=2, **hooks)
-    pool.get()
-    stats = pool.stats()
-    for (entry,) in (stats["avail"], stats["using"]):
-        assert "no luck" in json.dumps(entry)
-        assert entry["last_get"] <= 0.0
 
 
 def test_json(make_pool: MakePool) -> None:
     """The statistics and the text of a pool are JSON for any parser: infinities and NaN are null."""
     load = {"load": math.nan, "limits": [1, -math.inf]}
-    endless = {"timeout": math.inf, "max_avail_delay": math.inf, "delay": HOUR}
-    pool = make_pool(max_size=2, stats=lambda thing: load, **endless)
-    pool.get()
+    pool = make_pool(timeout=math.inf, stats=lambda thing: load)
     stats = json.loads(json.dumps(pool.stats(), allow_nan=False))
     text = json.loads(str(pool), parse_constant=pytest.fail)
     assert set(stats) == set(text) == set(KEYS)
-    assert (stats["timeout"], stats["max_avail_delay"]) == (None, None)
-    assert text["using"][0]["stats"] == {"load": None, "limits": [1, None]}
-
-
-# times that add up
+    assert (stats["timeout"], text["avail"][0]["stats"]) == (None, {"load": None, "limits": [1, None]})
 
 
 def test_waits(make_pool: MakePool, spawn: Spawn) -> None:
     """Waits, those waiting now, their time and timeouts are counted; finding an object is no wait."""
     pool = make_pool(max_size=1)
-    pool.ret(pool.get(timeout=1.0))
-    lent = pool.get()
+    lent = pool.get(timeout=1.0)
     assert numbers(pool, "nwaits wait_time ntimeouts") == [0, 0.0, 0]
     waiter = spawn(pool.get, SECONDS)
     waiting(pool, 1)
     pool.ret(lent)
     waiter.result()
-    assert numbers(pool, "nwaiting nwaits ntimeouts") == [0, 1, 0]
-    before = pool.stats()["wait_time"]
-    assert 0.0 < before < SECONDS
+    nwaiting, nwaits, ntimeouts, before = numbers(pool, "nwaiting nwaits ntimeouts wait_time")
+    assert (nwaiting, nwaits, ntimeouts, 0.0 < before < SECONDS) == (0, 1, 0, True)
     none_left(pool, 0.03)
     assert numbers(pool, "nwaiting nwaits ntimeouts") == [0, 2, 1]
     assert pool.stats()["wait_time"] - before > 0.02

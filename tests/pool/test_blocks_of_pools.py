@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import threading
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from conftest import Factory, MakePool, Messages, Resource
-from helpers import SECONDS, at_rest, none_left, run_all
+from helpers import at_rest
 
 import ProxyPatternPool as ppp
 
@@ -39,50 +38,35 @@ def test_dropped_block(make_pool: MakePool, factory: Factory) -> None:
 
 
 def test_decorator(make_pool: MakePool, factory: Factory) -> None:
-    """A function decorated with `pool.obj()` holds an object for the time of each call, also if it fails."""
+    """A function decorated with `pool.obj()` holds an object for each call under way, also if it fails."""
     pool = make_pool(max_size=3, min_size=0, invalidate_on=ConnectionError)
-    together = threading.Barrier(2)
 
-    @pool.obj(timeout=SECONDS)
-    def work(number: int, *, depth: int = 0, error: Exception | None = None) -> int:
+    @pool.obj(timeout=0)
+    def work(depth: int, *, error: Exception | None = None) -> int:
         """Work."""
+        if depth:
+            return work(depth - 1, error=error)
         if error:
             raise error
-        if depth:
-            return work(number, depth=depth - 1)
-        together.wait(SECONDS)
-        none_left(pool)
-        together.wait(SECONDS)
-        return number + 1
+        return len(pool._using)
 
     assert (work.__name__, work.__doc__, len(pool._using)) == ("work", "Work.", 0)
-    assert run_all(lambda: work(1), lambda: work(2, depth=1)) == [2, 3]
-    for error, closed in ((KeyError(), 0), (ConnectionError(), 1)):
+    assert [work(0), work(2)] == [1, 3]
+    for error, closed in ((KeyError(), 0), (ConnectionError(), 2)):
         with pytest.raises(type(error)):
             work(1, error=error)
         assert len(factory.closed) == closed
         at_rest(pool, factory)
 
 
-class Own(ppp.Pool[Any]):
-    """A pool that has its own `get` and `ret`, called with positions."""
-
-    def get(self, seconds: float | None = None, /) -> Any:
-        return super().get(seconds)
-
-    def ret(self, it: Any, /) -> None:
-        super().ret(it)
-
-
 @pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
 @pytest.mark.parametrize("error", [None, ConnectionError])
-@pytest.mark.parametrize("kind", [ppp.Pool, Own])
 @pytest.mark.parametrize("how", ["ret", "invalidate", "shutdown"])
 def test_lease_ended_within_its_block(
-    factory: Factory, messages: Messages, kind: Any, error: Any, hooks: Any, how: str
+    factory: Factory, messages: Messages, error: Any, hooks: Any, how: str
 ) -> None:
     """What is returned, destroyed or lent anew within its block is not missed or returned at its end."""
-    with kind(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
+    with ppp.Pool(factory, 1, 1, invalidate_on=ConnectionError, closer=Resource.close, **hooks) as pool:
         with suppress(ConnectionError), pool.obj() as mine:
             pool.shutdown() if how == "shutdown" else getattr(pool, how)(mine)
             known = len(messages())
@@ -90,22 +74,23 @@ def test_lease_ended_within_its_block(
                 assert pool.get(0) is mine
             if error is not None:
                 raise error
-        assert list(pool._using) == [mine] * (how == "ret")
-        assert (mine.closings, mine.rets) == (how != "ret", len(hooks) if how == "ret" else 0)
+        returned = how == "ret"
+        assert list(pool._using) == [mine] * returned
+        assert (mine.closings, mine.rets) == (not returned, returned and len(hooks))
         assert len(messages()) == known
-        if how == "ret":
+        if returned:
             pool.ret(mine)
 
 
 def test_obj_of_a_subclass_that_wraps(factory: Factory) -> None:
-    """A subclass may wrap what it gives; `obj` gives it the wrapper back."""
+    """A subclass may wrap what it gives: `obj` gives it the wrapper back, and calls it with positions."""
 
     class Wrapping(ppp.Pool[Any]):
-        def get(self, timeout: float | None = None) -> Any:
-            return [super().get(timeout)]
+        def get(self, seconds: float | None = None, /) -> Any:
+            return [super().get(seconds)]
 
-        def ret(self, obj: Any) -> None:
-            super().ret(obj[0])
+        def ret(self, wrapper: Any, /) -> None:
+            super().ret(wrapper[0])
 
     with Wrapping(factory, 1) as pool:
         with pool.obj() as wrapper:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Clock, Factory, MakePool, Messages, Resource
-from helpers import HOUR, SECONDS, Gate, at_rest, keep_house, no_luck, numbers, run_all
+from conftest import Clock, Factory, MakePool, Messages
+from helpers import HOUR, Gate, Hostile, at_rest, keep_house, numbers
 
 import ProxyPatternPool as ppp
 
@@ -19,7 +17,6 @@ def test_no_limit(make_pool: MakePool, max_size: int | None) -> None:
     """A pool without a limit makes as many as are asked for, and lends the most recently returned first."""
     pool = make_pool(max_size=max_size)
     lent = [pool.get(timeout=0) for _ in range(50)]
-    assert len(set(lent)) == 50
     assert numbers(pool, "max_size sem nobjs") == [max_size, None, 50]
     for rank in (1, 2, 0):
         pool.ret(lent[rank])
@@ -27,7 +24,7 @@ def test_no_limit(make_pool: MakePool, max_size: int | None) -> None:
 
 
 def test_numbers(factory: Factory, make_pool: MakePool) -> None:
-    """Objects are made with 0, 1, 2…; a failed number is used again, also while another one is being made."""
+    """Objects are made at once, with 0, 1, 2…; a failed number is used again, while another one is made."""
     gate = Gate()
     pool = make_pool(gate.maker(factory), max_size=5, min_size=0, max_use=1)
     pool.ret(pool.get())
@@ -47,31 +44,17 @@ def test_numbers(factory: Factory, make_pool: MakePool) -> None:
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration])
 def test_fun_fails(factory: Factory, make_pool: MakePool, messages: Messages, error: Any) -> None:
     """The error of `fun` itself reaches each caller of `get`, and costs no permit."""
-    pool = make_pool(max_size=2, min_size=0)
+    pool = make_pool(max_size=1, min_size=0)
     raised = factory.fails["make"] = error("no server")
-    for _ in range(5):
+    for number in (1, 2):
         with pytest.raises((error, ppp.PoolException)) as caught:
             pool.get(timeout=0)
         assert caught.value is raised or error is StopIteration
         assert raised.__context__ is None
+        assert len(factory.numbers) == number
     logged = [text for text in messages("ERROR") if "object creation failed: " in text]
-    assert len(logged) == 5 or not issubclass(error, Exception)
-    assert len(factory.numbers) == 5
-    factory.fails.clear()
+    assert len(logged) == 2 or not issubclass(error, Exception)
     at_rest(pool, factory)
-    assert pool.get(timeout=0) is not pool.get(timeout=0)
-
-
-def test_creations_at_once(factory: Factory, make_pool: MakePool) -> None:
-    """As many objects are made at the same time as are asked for, with different numbers."""
-    together = threading.Barrier(5)
-
-    def make(number: int) -> Resource:
-        together.wait(SECONDS)
-        return factory(number)
-
-    pool = make_pool(make, max_size=5, min_size=0)
-    assert sorted(resource.number for resource in run_all(*[pool.get] * 5)) == [0, 1, 2, 3, 4]
 
 
 def test_same_object_twice(messages: Messages) -> None:
@@ -91,15 +74,6 @@ def test_same_object_twice(messages: Messages) -> None:
     assert closed == [thing]
 
 
-# any object
-
-
-class Hostile:
-    """A thing that refuses to be compared, hashed, judged or told."""
-
-    __eq__ = __ne__ = __hash__ = __bool__ = __len__ = __str__ = __repr__ = no_luck
-
-
 class Liar:
     """A thing that claims to equal everything, and to be nothing; it cannot be referred to weakly."""
 
@@ -115,25 +89,15 @@ class Liar:
         return False
 
 
-KINDS: dict[str, Callable[[int], object]] = {
-    "list": lambda number: [],
-    "nan": lambda number: float("nan"),
-    "int": lambda number: 100_000 + number,
-    "hostile": lambda number: Hostile(),
-    "liar": lambda number: Liar(),
-}
-
-
 @pytest.mark.parametrize("max_size", [0, 3])
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_object(clock: Clock, messages: Messages, kind: str, max_size: int) -> None:
+@pytest.mark.parametrize("kind", [list, Hostile, Liar])
+def test_any_object(clock: Clock, messages: Messages, kind: Any, max_size: int) -> None:
     """Unhashable, falsy, equal and hostile objects are tracked by identity, through a whole life."""
     closed: list[int] = []
     delays: dict[str, Any] = {"max_avail_delay": 10.0, "max_using_delay_kill": 20.0, "delay": HOUR}
     hooks: dict[str, Any] = {"closer": lambda thing: closed.append(id(thing)), "health": lambda thing: True}
-    with ppp.Pool(KINDS[kind], max_size=max_size, **delays, **hooks) as pool:
+    with ppp.Pool(lambda number: kind(), max_size=max_size, **delays, **hooks) as pool:
         first, second, third = (pool.get() for _ in range(3))
-        assert len({id(first), id(second), id(third)}) == 3
         pool.ret(second)
         assert pool.get() is second
         pool.ret(second)
@@ -154,15 +118,11 @@ def test_one_falsy_object(clock: Clock, thing: object) -> None:
     """Even nothing can be pooled, killed, closed and lent again; `None` is never examined."""
     closed: list[object] = []
     asked = mock.Mock(return_value=True)
-    hooks: dict[str, Any] = {"closer": closed.append, "health": asked}
-    parameters: dict[str, Any] = {"max_use": 2, "max_using_delay_kill": 10.0, "delay": HOUR}
-    with ppp.Pool(lambda number: thing, 1, check_after_idle=0.0, **parameters, **hooks) as pool:
-        for _ in range(2):
+    parameters: dict[str, Any] = {"max_using_delay_kill": 10.0, "delay": HOUR, "closer": closed.append}
+    with ppp.Pool(lambda number: thing, 1, health=asked, check_after_idle=0.0, **parameters) as pool:
+        for round in (1, 2):
             keep_house(pool)
-            with pool.obj(timeout=0) as lent:
-                assert lent is thing
-        keep_house(pool)
-        assert pool.get() is thing
-        clock.advance(11.0)
-        keep_house(pool)
-        assert (closed, asked.called) == ([thing] * 2, thing is not None)
+            assert pool.get(timeout=0) is thing
+            clock.advance(11.0)
+            keep_house(pool)
+            assert (closed, asked.called) == ([thing] * round, thing is not None)

@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource, Spawn
-from helpers import HOUR, SECONDS, Gate, at_rest, keep_house, none_left, permits, waiting
+from helpers import HOUR, SECONDS, Gate, Task, at_rest, keep_house, none_left, permits, waiting
 
 import ProxyPatternPool as ppp
-
-# timeouts
 
 
 def test_time_out(make_pool: MakePool) -> None:
@@ -42,10 +40,6 @@ def test_zero_does_not_wait(make_pool: MakePool, default: float | None, timeout:
     assert time.monotonic() - start < 2.0
     pool.ret(lent)
     assert pool.get(timeout=timeout) is lent
-    pool.invalidate(lent)
-    pool._timeout = timeout
-    assert pool.get() is not lent
-    none_left(pool, None)
 
 
 def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> None:
@@ -59,34 +53,30 @@ def test_waiting_with_the_lock_in_hand(make_pool: MakePool, spawn: Spawn) -> Non
     assert pool.get(timeout=0) is lent
 
 
-# order
-
-
 @pytest.mark.parametrize("how", ["returned", "destroyed", "failed"])
 def test_first_come_first_served(factory: Factory, make_pool: MakePool, spawn: Spawn, how: str) -> None:
     """Permits go on in order of arrival; who has timed out changes nothing, who asks again comes last."""
-    served: list[int] = []
-    ranks: dict[int, int] = {}
+    served: list[str] = []
 
     def make(number: int) -> Resource:
-        if how == "failed" and ranks:
-            served.append(ranks[threading.get_ident()])
-            raise OSError("no server")
+        if "make" in factory.fails:
+            served.append(threading.current_thread().name)
         return factory(number)
 
-    def use(rank: int) -> None:
-        ranks[threading.get_ident()] = rank
+    def use() -> None:
         with suppress(OSError):
             fresh = pool.get(timeout=SECONDS)
-            served.append(rank)
+            served.append(threading.current_thread().name)
             give_back(fresh)
 
     pool = make_pool(make, max_size=1)
     give_back = pool.ret if how == "returned" else pool.invalidate
     lent = pool.get()
+    if how == "failed":
+        factory.fails["make"] = OSError("no server")
     tasks = []
     for rank in range(6):
-        tasks.append(spawn(use, rank))
+        tasks.append(spawn(use))
         waiting(pool, rank + 1)
         none_left(pool, 0.005)
         none_left(pool, 0)
@@ -95,19 +85,23 @@ def test_first_come_first_served(factory: Factory, make_pool: MakePool, spawn: S
         none_left(pool, 0)
     for task in tasks:
         task.result()
-    assert served == [0, 1, 2, 3, 4, 5]
-    ranks.clear()
-    assert pool.get(timeout=0).alive
+    assert served == [task.name for task in tasks]
+
+
+def in_line(spawn: Spawn, pool: ppp.Pool[Any], count: int) -> list[Task]:
+    """Let that many threads wait for the pool, in order."""
+    tasks = []
+    for rank in range(count):
+        tasks.append(spawn(pool.get, SECONDS))
+        waiting(pool, rank + 1)
+    return tasks
 
 
 def test_permit_of_a_pool_that_shrank(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
     """A waiter whose permit came just before the pool shrank waits on, at its place in the queue."""
     pool = make_pool(max_size=2)
     lost, left = pool.get(), pool.get()
-    waiters = []
-    for rank in range(2):
-        waiters.append(spawn(pool.get, SECONDS))
-        waiting(pool, rank + 1)
+    waiters = in_line(spawn, pool, 2)
     with pool._lock:  # the first one cannot look before all of it has happened
         pool.invalidate(lost)
         pool.resize(min_size=0, max_size=1)
@@ -115,9 +109,7 @@ def test_permit_of_a_pool_that_shrank(make_pool: MakePool, factory: Factory, spa
     for waiter in waiters:
         pool.ret(left)
         assert waiter.result() is left
-    pool.ret(left)
-    at_rest(pool, factory)
-    assert len(factory.made) == factory.most_alive == 2
+    assert len(factory.made) == 2
 
 
 def test_served_in_vain(make_pool: MakePool, factory: Factory, spawn: Spawn) -> None:
@@ -125,10 +117,7 @@ def test_served_in_vain(make_pool: MakePool, factory: Factory, spawn: Spawn) -> 
     pool = make_pool(factory, max_size=1, health=Resource.check, check_after_idle=0.0, closer=Resource.close)
     held = pool.get()
     factory.calls.clear()
-    waiter = spawn(pool.get, SECONDS)
-    waiting(pool, 1)
-    behind = spawn(pool.get, SECONDS)
-    waiting(pool, 2)
+    waiter, behind = in_line(spawn, pool, 2)
     with pool._lock:  # the waiter sleeps on for a moment
         pool.ret(held)
         pool.__delete__()
@@ -136,8 +125,6 @@ def test_served_in_vain(make_pool: MakePool, factory: Factory, spawn: Spawn) -> 
     assert (held.closings, ("check", held) in factory.calls) == (1, False)
     pool.ret(waiter.result())
     assert behind.result() is waiter.result()
-    pool.ret(behind.result())
-    at_rest(pool, factory)
 
 
 # max_waiting
@@ -147,8 +134,7 @@ def test_max_waiting(make_pool: MakePool, spawn: Spawn) -> None:
     """With that many waiting already, `get` raises `TooManyRequests` at once instead of waiting too."""
     pool = make_pool(max_size=1, max_waiting=2, name="db")
     lent = pool.get()
-    tasks = [spawn(pool.get, SECONDS), spawn(pool.get, SECONDS)]
-    waiting(pool, 2)
+    tasks = in_line(spawn, pool, 2)
     start = time.monotonic()
     for timeout in (30.0, 0):
         with pytest.raises(ppp.TooManyRequests, match="db"):
@@ -172,19 +158,6 @@ def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory)
     assert len(factory.calls) < 5
     pool.ret(pool.get(timeout=0))  # which waits for nothing, but tries them all
     at_rest(pool, factory)
-
-
-# the limit
-
-
-def test_limit_counts_those_being_made(factory: Factory, make_pool: MakePool) -> None:
-    """An object that is still being made counts for the limit."""
-    gate = Gate()
-    pool = make_pool(gate.maker(factory), max_size=1, min_size=0)
-    with gate.holds(pool.get) as maker:
-        none_left(pool)
-    pool.ret(maker.result())
-    assert pool.get(timeout=0) is factory.made[0]
 
 
 DOORS: dict[str, Callable[[Any, Any], object]] = {
@@ -215,8 +188,6 @@ def test_limit_counts_those_being_closed(
     with gate.holds(DOORS[door], pool, lent) as closing:
         assert permits(pool) == (0, 1)
         none_left(pool)
-        waiter = spawn(pool.get, SECONDS)
-        waiting(pool, 1)
+        (waiter,) = in_line(spawn, pool, 1)
     closing.result()
-    assert waiter.result() is factory.made[1]
-    assert factory.most_alive == 1
+    assert (waiter.result(), factory.most_alive) == (factory.made[1], 1)

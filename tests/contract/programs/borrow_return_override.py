@@ -4,15 +4,14 @@ import ProxyPatternPool as ppp
 
 class P(ppp.Pool):
     def _borrow(self, o):
-        if o == "o0":
-            return None
-        super()._borrow(o)
-        print("borrowed", o, o in self._using)
-        return "yes"
+        if o != "o0":
+            super()._borrow(o)
+            print("borrowed", o, o in self._using)
+            return "yes"
 
     def _return(self, o):
         print("returned", o)
-        return super()._return(o)
+        super()._return(o)
 
 
 closed = []

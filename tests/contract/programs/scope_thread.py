@@ -9,8 +9,6 @@ for _ in range(2):
     t = threading.Thread(target=lambda: print(p.upper()))
     t.start()
     t.join()
-    if p._pool._sem._value:
-        print("permits left")
     p._ret_obj()
 try:
     p._get_obj()

@@ -1,26 +1,22 @@
 # programs look into the texts of errors
 import ProxyPatternPool as ppp
 
+
+def told(text, call, *args):
+    try:
+        call(*args)
+    except ppp.PPPException as e:
+        print(type(e).__name__, text in str(e)) if text else print(e)
+
+
 pool = ppp.Pool("o{}".format, max_size=1, timeout=0.01)
 o = pool.get()
 for timeout in (None, 0, -1, 0.02):
-    try:
-        pool.get(timeout)
-    except ppp.PoolException as e:
-        print(type(e).__name__, "sem timeout after" in str(e))
+    told("sem timeout after", pool.get, timeout)
 pool.shutdown()
 pool.shutdown()
 pool.ret(o)
-try:
-    pool.get()
-except ppp.PoolException as e:
-    print(type(e).__name__, "Pool is shutting down" in str(e))
-for call in (
-    lambda: ppp.Proxy("o", fun=str),
-    lambda: ppp.Proxy()._set(),
-    lambda: ppp.Proxy(fun=str)._set_pool(max_size=1),
-):
-    try:
-        call()
-    except ppp.ProxyException as e:
-        print(e)
+told("Pool is shutting down", pool.get)
+told("", ppp.Proxy, "o", str)
+told("", ppp.Proxy()._set)
+told("", lambda: ppp.Proxy(fun=str)._set_pool(max_size=1))
