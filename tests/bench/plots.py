@@ -120,7 +120,7 @@ def lines(
         drawing.text(42, y(value) + 4, label, "end")
     for place, label in across.items():
         drawing.text(x(place), bottom + 18, label, "middle")
-    for name, values in sorted(series.items(), key=lambda it: it[0] == pools.THIS):
+    for name, values in sorted(series.items(), key=lambda it: it[0] != pools.THIS):
         points = "L".join(f"{x(place):.1f} {y(value):.1f}" for place, value in enumerate(values))
         drawing.add("path", d=f"M{points}", fill="none", stroke_linejoin="round", **look_of(name))
     drawing.y = bottom + 32
