@@ -150,7 +150,7 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
     return browser.complaints
 
 
-# Each page goes by the browser's colours: none is kept for the next. Clearing what is kept would not do, since
+# Each page goes by the browser's colours: none is kept for the next. Clearing what is kept would not do, as
 # the page before, in another process, can still write its own after that.
 FORGET = """
 Storage.prototype.getItem = () => null;

@@ -77,7 +77,7 @@ def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, fa
         drawing.text(170, drawing.y + 7.5 * len(found) + 5, label, "end")
         for place, it in enumerate(found):
             scale, y = (WIDTH - 228) / most, drawing.y + 15 * place
-            look = {"fill": OWN if pools.THIS in name else OTHER, "fill_opacity": 1 - 0.17 * place}
+            look = {"fill": OWN if pools.THIS in name else OTHER, "fill_opacity": 1 - 0.14 * place}
             drawing.add("rect", x=178, y=y + 1, width=round(it.median * scale, 1), height=13, **look)
             spread = f"M{178 + it.q1 * scale:.1f} {y + 7.5}H{178 + it.q3 * scale:.1f}"
             drawing.add("path", d=spread, class_="spread")
@@ -139,7 +139,7 @@ def draw(runs: dict[str, report.Run], folder: Path) -> None:
             bars(drawing, f"{title}, µs (less is better)", found, column, 1e6)
         shades = {f"Python {it}": {"stroke": OWN, "stroke_width": 12} for it in found}
         for place, look in enumerate(shades.values()):
-            look["stroke_opacity"] = 1 - 0.17 * place
+            look["stroke_opacity"] = 1 - 0.14 * place
         drawing.key(shades)
         drawing.save(folder / "bench-pool.svg")
     if found := dict(list(tables("proxy").items())[:1]):

@@ -253,7 +253,7 @@ def summary(runs: dict[str, Run]) -> Iterator[str]:
                     ahead[name] = max(times, ahead.get(name, 0.0))
         texts = []
         for held, ahead in told.items():
-            ranked = sorted(ahead.items(), key=lambda it: -it[1])
+            ranked = sorted(ahead.items(), key=lambda it: -(it[1] or float("inf")))
             names = (f"{name} \u00d7{times:.3g}" if times else name for name, times in ranked)
             text = ", ".join(names)
             text = f", {held}: {text}".replace(" \u00d7", " up to \u00d7", 1) if held else f": {text}"
