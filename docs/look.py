@@ -107,8 +107,7 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
     browser = Browser(await websocket_connect(endpoint, max_message_size=1 << 28))
     for domain in ("Page", "Runtime", "Log"):
         await browser.call(f"{domain}.enable")
-    # each page goes by the browser's colours, not by those that an earlier one has kept
-    await browser.call("Page.addScriptToEvaluateOnNewDocument", source="localStorage.clear()")
+    await browser.call("Page.addScriptToEvaluateOnNewDocument", source=FORGET)
     for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
         await browser.call(
             "Emulation.setDeviceMetricsOverride",
@@ -150,6 +149,13 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
     browser.connection.close()
     return browser.complaints
 
+
+# Each page goes by the browser's colours: none is kept for the next. Clearing what is kept would not do, as
+# the page before, in another process, can still write its own after that.
+FORGET = """
+Storage.prototype.getItem = () => null;
+Storage.prototype.setItem = () => {};
+"""
 
 SEARCH = """
 new Promise(done => {

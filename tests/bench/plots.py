@@ -78,7 +78,7 @@ def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, fa
         drawing.text(170, drawing.y + 7.5 * len(found) + 5, label, "end")
         for place, it in enumerate(found):
             scale, y = (WIDTH - 228) / most, drawing.y + 15 * place
-            look = {"fill": OWN if pools.THIS in name else OTHER, "fill_opacity": 1 - 0.17 * place}
+            look = {"fill": OWN if pools.THIS in name else OTHER, "fill_opacity": 1 - 0.14 * place}
             drawing.add("rect", x=178, y=y + 1, width=round(it.median * scale, 1), height=13, **look)
             spread = f"M{178 + it.q1 * scale:.1f} {y + 7.5}H{178 + it.q3 * scale:.1f}"
             drawing.add("path", d=spread, class_="spread")
@@ -121,7 +121,7 @@ def lines(
         drawing.text(42, y(value) + 4, label, "end")
     for place, label in across.items():
         drawing.text(x(place), bottom + 18, label, "middle")
-    for name, values in sorted(series.items(), key=lambda it: it[0] == pools.THIS):
+    for name, values in sorted(series.items(), key=lambda it: it[0] != pools.THIS):
         points = "L".join(f"{x(place):.1f} {y(value):.1f}" for place, value in enumerate(values))
         drawing.add("path", d=f"M{points}", fill="none", stroke_linejoin="round", **look_of(name))
     drawing.y = bottom + 32
@@ -135,7 +135,7 @@ def draw(runs: dict[str, report.Run], folder: Path) -> None:
     bars(times, "Get and return, µs (less is better)", tables, "plain", 1e6)
     bars(times, "with statement, µs (less is better)", tables, "with", 1e6)
     own: Look = {"stroke": OWN, "stroke_width": 12}
-    times.key({f"Python {it}": own | {"stroke_opacity": 1 - 0.17 * n} for n, it in enumerate(tables)})
+    times.key({f"Python {it}": own | {"stroke_opacity": 1 - 0.14 * n} for n, it in enumerate(tables)})
 
     for column in ("x", "f", "len"):
         title = f"{proxies.OPERATIONS[column]}, ns, Python {first}"

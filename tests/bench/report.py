@@ -129,7 +129,7 @@ def duration(seconds: float) -> str:
     return f"{show(seconds, unit_of(seconds))} {unit_of(seconds)}"
 
 
-UNKNOWN = "Not explained: measure again, on an idle machine."
+UNKNOWN = "not explained: measure again, on an idle machine"
 
 
 class Aim(NamedTuple):
@@ -150,34 +150,34 @@ def aims(run: Run) -> Iterator[Aim]:
     others = [it.name for it in pools.CONTENDERS if it.name not in (THIS, FLOOR)]
     if plain and (peers := run.medians("loop", "plain", others)):
         nearest = min(peers, key=lambda name: peers[name])
-        text = f"{peers[nearest] / plain:.2f} times as fast as {nearest}, the next"
-        why = "That queue keeps no account of its objects." if nearest == pools.LIFO.name else UNKNOWN
+        text = f"{peers[nearest] / plain:.2f} times as fast as {nearest.removeprefix('queue.')}"
+        why = "that queue keeps no account of its objects" if nearest == pools.LIFO.name else UNKNOWN
         yield Aim("next", "get and return", f"ahead of all but `{FLOOR}`", text, peers[nearest] > plain, why)
     for id, what, limit, taken, of, base, why in (
         ("floor", "get and return", 12.0, plain, f"`{FLOOR}`", floor,
-         "That queue is a few functions in C, and keeps no account of its objects."),
+         "that queue is a few functions in C, and keeps no account of its objects"),
         ("block", "`with pool.obj()`", 1.7, block, "get and return", plain,
-         "Each block is an object that ends its lending even if it is interrupted."),
+         "each block is an object that ends its lease even if it is interrupted"),
         ("drawn", "`with proxy._obj()`", 3.5, drawn, "get and return", plain,
-         "A lease is made, put where it is current, and taken away again."),
+         "it makes a lease, puts it where it is current, and takes it away again"),
     ):  # fmt: skip
         if taken and base:
             ratio = taken / base
             yield Aim(id, what, f"at most {limit:g} times {of}", f"{ratio:.2f} times", ratio <= limit, why)
     if THIS in (rates := run.medians("crowd-40-5", "rate", [THIS, *others, FLOOR])):
-        what = "40 threads, 4 objects, 5 ms each"
+        what = "40 threads, 4 objects, 5\u00a0ms each"
         share, best = run.median("crowd-40-5", THIS, "share"), rates[THIS] / max(rates.values())
         yield Aim("fair", what, "least served 0.9 of most served", f"{share:.2f}", share >= 0.9)
-        why = "Serving in order of arrival switches threads at each return."
+        why = "serving in order of arrival switches threads at each return"
         yield Aim("rate", what, "0.95 of the highest throughput", f"{best:.2f}", best >= 0.95, why)
     if taken := run.median("creation", THIS, "time"):
-        yield Aim("made", "8 threads making objects of 0.2 s", "0.3 s", duration(taken), taken <= 0.3)
+        yield Aim("made", "8 threads making objects of 0.2\u00a0s", "0.3 s", duration(taken), taken <= 0.3)
     if hold := run.median("housekeeping", THIS, "lock"):
         idle = [it.id for it in run.tables["housekeeping"].columns if it.id.startswith("idle-")]
         few, many = (int(id[5:]) for id in (idle[0], idle[-1]))
         first, last = (run.median("housekeeping", THIS, f"idle-{size}") / size for size in (few, many))
-        text = f"\u00d7{last / first:.2f} for each object of {many:,} as of {few:,}"
-        yield Aim("linear", "housekeeping", "linear", text, last / first <= 1.3)
+        goal = f"linear: each of {many:,} objects takes as long as each of {few:,}"
+        yield Aim("linear", "housekeeping", goal, f"\u00d7{last / first:.2f}", last / first <= 1.3)
         yield Aim("lock", "housekeeping", "lock held for at most 1 ms", duration(hold), hold <= 1e-3)
     for name in proxies.OURS if "proxy" in run.tables else ():
         behind: dict[str, list[str]] = {}
@@ -209,7 +209,7 @@ def aims_table(runs: dict[str, Run]) -> Iterator[str]:
         yield f"| {what} | {goal} | {' | '.join(cells)} |"
         missed |= {f"{what}, {goal}": it.why for it in found.values() if not it.reached}
     yield from ["", "Why aims are missed:", ""] if missed else []
-    yield from (f"- {what}: {why}" for what, why in missed.items())
+    yield from (f"- {what}: {why}." for what, why in missed.items())
 
 
 def better(table: Table, name: str, column: Column) -> float | None:
@@ -225,10 +225,10 @@ def better(table: Table, name: str, column: Column) -> float | None:
 SUMMARY = """\
 On Python {version}:
 
-- **Get and return** takes {plain} in one thread, {next}; `with pool.obj()` {block} as long,
+- **Get and return** takes {plain} in one thread, {next}, the next; `with pool.obj()` {block} as long,
   `with proxy._obj()` {drawn}.
-- **Fairness**: of 40 threads that share four objects for 5 ms each, the least served gets {fair} of the
-  most served. {unfair} of {peers} other pools leave some threads without any.
+- **Fairness**: of 40 threads that share four objects for 5 ms each, the least served gets {fair} of what
+  the most served gets. {unfair} of {peers} other pools leave some threads without any.
 - **Throughput** there is {rate} of the highest.
 - **Making objects**: eight threads make eight objects of 0.2 s each in {made}.
 - **A shared proxy**, beside werkzeug's, Django's and lazy-object-proxy's `slots`, in nine operations:
@@ -243,19 +243,23 @@ def summary(runs: dict[str, Run]) -> Iterator[str]:
     values |= {"plain": duration(run.median("loop", THIS, "plain")), "unfair": least.count(0.0)}
     yield SUMMARY.format_map(defaultdict(lambda: "-", values))
     for part, (headline, why) in PARTS.items():
-        told = []
+        told: dict[str, dict[str, float]] = {}
         for table in run.tables.values() if why else ():
-            ahead: dict[str, float] = {}
+            held = table.title.rpartition(", ")[2] if part == "crowd" else ""
             for column, name in product(table.columns, table.rows):
                 times = better(table, name, column) if table.id.partition("-")[0] == part else None
                 if times is not None and (part != "crowd" or name != FLOOR):
+                    ahead = told.setdefault(held, {})
                     ahead[name] = max(times, ahead.get(name, 0.0))
-            if ahead:
-                names = (f"{name} \u00d7{times:.3g}" if times else name for name, times in ahead.items())
-                title = table.title.replace(", 4 objects", "")
-                told.append(f"{title}: " * (part == "crowd") + ", ".join(names))
-        if told:
-            yield f"- **Not ahead**, {headline.lower()}: {'; '.join(told)}; {why}."
+        texts = []
+        for held, ahead in told.items():
+            ranked = sorted(ahead.items(), key=lambda it: -(it[1] or float("inf")))
+            names = (f"{name} \u00d7{times:.3g}" if times else name for name, times in ranked)
+            text = ", ".join(names)
+            text = f", {held}: {text}".replace(" \u00d7", " up to \u00d7", 1) if held else f": {text}"
+            texts.append(text)
+        if texts:
+            yield f"- **Not ahead**, {headline.lower()}{';'.join(texts).replace(';,', ';')}; {why}."
 
 
 def tabulate(tables: dict[str, Table]) -> Iterator[str]:
@@ -295,11 +299,11 @@ def tabulate(tables: dict[str, Table]) -> Iterator[str]:
 def throughput(run: Run) -> Table:
     """Take the gets a second by any number of threads, where objects are not held, from those of a crowd."""
     table = Table("threads", "Gets and returns a second, 4 objects, not held, by the number of threads", [])
-    for crowd in run.tables.values():
-        if found := re.fullmatch(r"crowd-(\d+)-0", crowd.id):
-            table.columns.append(Column(found[1], found[1], "", more_is_better=True))
-            for name, row in crowd.rows.items():
-                table.rows.setdefault(name, {})[found[1]] = row["rate"]
+    found = (re.fullmatch(r"crowd-(\d+)-0", id) for id in run.tables)
+    for threads in sorted((it[1] for it in found if it), key=int):
+        table.columns.append(Column(threads, threads, "", more_is_better=True))
+        for name, row in run.tables[f"crowd-{threads}-0"].rows.items():
+            table.rows.setdefault(name, {})[threads] = row["rate"]
     return table
 
 
@@ -311,7 +315,7 @@ def figures(runs: dict[str, Run]) -> Iterator[str]:
         known = known or where["packages"]
         machine = f"{where['processor']}, {where['cores']} cores, {where['system']}"
         yield f"- {where['python']}, {machine}: {', '.join(packages) or 'the same packages'}."
-        yield f"  The host of the virtual machine took {where['stolen']:.1%} of its time meanwhile."
+        yield f"  Steal time: {where['stolen']:.1%}."
     for part, (headline, _) in PARTS.items():
         picture = PICTURES.get(part)
         groups: dict[str, dict[str, Table]] = {}
