@@ -65,6 +65,14 @@ since_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 t
 Work = Callable[[], object]
 
 
+class Fault(Exception):
+    """What a failing hook raises."""
+
+
+class Broken(Exception):
+    """What a holder raises when its object is broken (`invalidate_on`)."""
+
+
 @functools.cache
 def jumps_back(code: CodeType) -> dict[int, bool]:
     """List the offsets of the jumps back in a function; whether one handler covers both ends of each."""
@@ -202,6 +210,17 @@ def untraced() -> Iterator[None]:
     finally:
         threading.settrace(of_threads)
         sys.settrace(tracer)
+
+
+@contextlib.contextmanager
+def switching(seconds: float) -> Iterator[None]:
+    """Have the interpreter switch between threads that often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @contextlib.contextmanager
