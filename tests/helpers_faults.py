@@ -12,7 +12,6 @@ this, the same scenarios meet real signals, at random moments.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import dis
 import functools
@@ -35,8 +34,6 @@ import pytest
 from helpers import at_rest, imbalances
 
 import ProxyPatternPool as ppp
-
-RLock: Any = _thread.RLock
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
@@ -286,30 +283,10 @@ by_both = pytest.mark.parametrize(
 """Runs a test with interruptions at each point, and with signals at random."""
 
 
-def owns_lock(pool: ppp.Pool[Any]) -> bool:
-    """Say whether this thread holds the pool's lock."""
-    lock: Any = pool._lock
-    return bool(lock._is_owned())
-
-
-class Refusing(RLock):  # type: ignore[misc]
-    """A lock for which somebody waits when an interruption comes, once."""
-
-    refusals = 1
-
-    def acquire(self, *args: Any, **kwargs: Any) -> bool:
-        """Be interrupted, or take it."""
-        if self.refusals:
-            self.refusals = 0
-            raise KeyboardInterrupt
-        return bool(super().acquire(*args, **kwargs))
-
-    __enter__ = acquire
-
-
 def check_balance(pool: ppp.Pool[Any], makers: Any) -> None:
     """See that the lock is free, and nothing lent nor missing, once what was taken out is destroyed."""
-    assert not owns_lock(pool), "the lock is still held"
+    lock: Any = pool._lock
+    assert not lock._is_owned(), "the lock is still held"
     pool._empty()  # as the next return, round or shutdown does
     if imbalances(pool, makers):
         gc.collect()

@@ -349,7 +349,7 @@ MUTANTS: list[Mutant] = [
            "proxy/test_drawing.py::test_used_during_its_own_draw"),
     Mutant("_ProxyBlock.__enter__", "a block does not enter a lease that has ended",
            "if lease.holds[0] == 0", "if True",
-           "faults/test_interrupted_proxies.py::test_lease_ended_as_a_block_enters"),
+           "faults/test_interrupted_proxies.py::test_guest_of_a_proxy_at_each_point[found-block-THREAD]"),
     Mutant("_ProxyBlock.__exit__", "a block clears the place where it was entered",
            "self.lease.end(self.place, False, self, exc)",
            "self.lease.end(vars(self.own[\"_local\"]), False, self, exc)",

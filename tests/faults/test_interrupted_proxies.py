@@ -11,7 +11,6 @@ from conftest import Spawn
 from helpers_faults import (
     PATIENCE,
     Account,
-    Refusing,
     Strike,
     Strikes,
     Thing,
@@ -21,7 +20,6 @@ from helpers_faults import (
     check_usable,
     each_point,
     interruptible,
-    owns_lock,
     since_311,
 )
 
@@ -99,13 +97,11 @@ def test_interrupted_proxy(
         proxy = make(account, scope, **parameters)
         give_back(proxy)
         strike(lambda: work(proxy))
-        pool = proxy._pool
-        assert not owns_lock(pool)
         if proxy._has_obj():
-            assert list(pool._using) == [proxy._get_obj()]
+            assert list(proxy._pool._using) == [proxy._get_obj()]
             block(proxy)
         assert not proxy._has_obj()
-        check_usable(pool, account)
+        check_usable(proxy._pool, account)
 
     strikes(scenario)
 
@@ -138,17 +134,12 @@ def test_guest_of_a_proxy_at_each_point(
 
 
 @since_311
-@pytest.mark.parametrize(
-    ("scope", "parameters"),
-    [("THREAD", {"max_size": None}), ("VERSATILE", {"max_size": None}), ("SHARED", {})],
-)
-def test_interrupted_draw_without_a_pool(
-    account: Account, spawn: Spawn, scope: str, parameters: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("scope", ["THREAD", "VERSATILE", "SHARED"])
+def test_interrupted_draw_without_a_pool(account: Account, spawn: Spawn, scope: str) -> None:
     """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
 
     def scenario(visit: Visit) -> None:
-        proxy = make(account, scope, fun=lambda number: [number], **parameters)
+        proxy = make(account, scope, fun=lambda number: [number], max_size=None)
         visit(proxy._get_obj)
         drawn = spawn(proxy._get_obj).result()
         assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
@@ -190,45 +181,3 @@ def test_interrupted_setting(account: Account, before: str, after: str) -> None:
         assert account.alive == []
 
     each_point(scenario)
-
-
-def test_setting_interrupted_before_its_lock(account: Account) -> None:
-    """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
-    proxy: Any = ppp.Proxy("old", closer=account.closer)
-    setters: list[Callable[[], object]] = [
-        lambda: proxy._set_obj(["new"]),
-        lambda: proxy._set_fun(account.fun),
-    ]
-    for set_anew in setters:
-        object.__getattribute__(proxy, "_state").lock = Refusing()
-        with pytest.raises(KeyboardInterrupt):
-            set_anew()
-    assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
-    assert (len(account.closed), account.alive) == (1, [])
-
-
-def test_lease_ended_as_a_block_enters(account: Account) -> None:
-    """A block that finds its lease ended by a signal handler draws another object."""
-    handlers: list[Callable[[], None]] = []
-
-    class Place(dict[str, Any]):
-        """Where a handler comes in between the look for an object and that for its lease."""
-
-        def get(self, name: str, default: Any = None) -> Any:
-            found = super().get(name, default)
-            if name == "lease" and handlers:
-                handlers.pop()()
-            return found
-
-    class Local:
-        place = Place()
-        __dict__: Any = property(lambda self: self.place)
-
-    proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, closer=account.closer)
-    proxy._local = Local()
-    first = proxy._get_obj()
-    handlers.append(proxy._ret_obj)
-    with proxy._obj() as thing:
-        assert (handlers, list(proxy._pool._using)) == ([], [thing])
-    assert list(proxy._pool._avail) == [first] == [thing]
-    proxy._set_obj(None)

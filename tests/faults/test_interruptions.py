@@ -6,15 +6,15 @@ C, so that an exception strikes the pool's code and not the test's accounts.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import gc
 import operator
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -24,7 +24,6 @@ from helpers_faults import (
     PATIENCE,
     SHARE,
     Account,
-    Refusing,
     Strike,
     Strikes,
     Visit,
@@ -39,6 +38,7 @@ from helpers_faults import (
     quiet,
     running_threads,
     since_311,
+    switching,
     untraced,
 )
 
@@ -226,13 +226,11 @@ def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
     each_point(scenario)
 
 
-@pytest.mark.parametrize("deed", ["ret", "shutdown"])
-def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn, deed: str) -> None:
+@pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
+def test_guest_ends_the_wait_of_its_own_thread(
+    make_pool: MakePool, spawn: Spawn, deed: str, gets: int
+) -> None:
     """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
-    told: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-        "ret": nullcontext,
-        "shutdown": lambda: pytest.raises(ppp.PoolException, match="shutting down"),
-    }
 
     def scenario(visit: Visit) -> None:
         pool = make_pool(max_size=1)
@@ -245,7 +243,7 @@ def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn
             held.clear()
 
         def wait() -> None:
-            with told[deed]():
+            with suppress(ppp.PoolException):
                 pool.ret(pool.get(timeout=PATIENCE))
 
         task = spawn(lambda: come() if not over.wait(0.02) else None)
@@ -253,49 +251,44 @@ def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn
         start = time.monotonic()
         visit(wait)
         assert time.monotonic() - start < PATIENCE / 2
+        assert pool._nuses == gets
         over.set()
         task.result()
-        pool.shutdown()
 
     each_point(scenario)
-
-
-class Cycle:
-    """A piece of garbage whose finalizer uses a pool and a proxy."""
-
-    seen = 0
-
-    def __init__(self, pool: ppp.Pool[Any], proxy: ppp.Proxy[Any]) -> None:
-        self.me, self.pool, self.proxy = self, pool, proxy
-
-    def __del__(self) -> None:
-        """Use the pool, wherever the collector was called from."""
-        with suppress(ppp.TimeOut), self.pool.obj(timeout=0), self.proxy._obj(timeout=0):
-            Cycle.seen += self.pool.stats()["nusing"]
 
 
 @pytest.mark.untraced
 def test_finalizer_uses_the_pool() -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
-    account, other = Account(), Account()
-    pool: ppp.Pool[Any] = ppp.Pool(account.fun, max_size=3, min_size=2, max_use=3, closer=account.closer)
-    proxy = ppp.Proxy[Any](fun=other.fun, max_size=3, max_use=3, closer=other.closer)
-    before = gc.get_threshold()
+    account, other, seen = Account(), Account(), list[int]()
+    pool = make(account, min_size=2, max_use=3)
+    proxy: Any = ppp.Proxy(fun=other.fun, max_size=3, max_use=3, closer=other.closer)
 
-    def use() -> None:
+    class Cycle:
+        """A piece of garbage."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            with suppress(ppp.TimeOut), pool.obj(timeout=0), proxy._obj(timeout=0):
+                seen.append(pool.stats()["nusing"])
+
+    def work() -> None:
         for _ in range(150):
-            Cycle(pool, proxy)
+            Cycle()
             with pool.obj(timeout=PATIENCE), proxy._obj(timeout=PATIENCE):
                 pool.stats()
 
+    before = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
     try:
-        run_all(use, use, seconds=PATIENCE)
+        run_all(work, work, seconds=PATIENCE)
     finally:
         gc.set_threshold(*before)
         gc.collect()
-    assert Cycle.seen
-    assert proxy._pool is not None
+    assert seen
     check_usable(pool, account)
     check_usable(proxy._pool, other)
 
@@ -385,6 +378,21 @@ def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn
     each_point(scenario)
 
 
+class Refusing(_thread.RLock):  # type: ignore[misc]
+    """A lock for which somebody waits when an interruption comes, once."""
+
+    refusals = 1
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        """Be interrupted, or take it."""
+        if self.refusals:
+            self.refusals = 0
+            raise KeyboardInterrupt
+        return bool(super().acquire(*args, **kwargs))
+
+    __enter__ = acquire
+
+
 @pytest.mark.parametrize("work", ["get", "ret", "_empty"])
 def test_interrupted_before_the_lock(account: Account, work: str) -> None:
     """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
@@ -395,7 +403,6 @@ def test_interrupted_before_the_lock(account: Account, work: str) -> None:
     pool._lock = Refusing()
     with pytest.raises(KeyboardInterrupt):
         getattr(pool, work)(*things)
-    pool._empty()
     check_usable(pool, account)
 
 
@@ -410,73 +417,56 @@ class Victim(Task):
     struck = 0
 
     def __init__(self, work: Work) -> None:
-        super().__init__(self._survive)
-        self.work = work
+        super().__init__(self._survive, work)
 
-    def _survive(self) -> None:
+    def _survive(self, work: Work) -> None:
         while not self.over:
             try:
-                self._repeat()
+                self._repeat(work)
             except Injected:
                 self.struck += 1
 
-    def _repeat(self) -> None:
+    def _repeat(self, work: Work) -> None:
         self.ready = True
         while not (self.over and self.ready):  # else an exception is on its way
-            self.work()
+            work()
 
     def strike(self) -> None:
         """Raise an exception in the thread (called by another one)."""
         self.ready = False
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self.ident or 0), ctypes.py_object(Injected)
-        )
+        ident = ctypes.c_ulong(self.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Injected))
 
 
 @since_311
 @pytest.mark.parametrize("through", ["pool", "proxy"])
 def test_exceptions_injected_into_threads(account: Account, through: str) -> None:
     """Exceptions injected into four threads that use two objects in blocks, and time out, lose nothing."""
-    proxy = ppp.Proxy[Any](fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
-    pool = proxy._pool
-    assert pool is not None
-    borrow: Callable[[float], Any] = pool.obj if through == "pool" else proxy._obj
+    proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
+    borrow: Callable[[float], Any] = proxy._pool.obj if through == "pool" else proxy._obj
 
     def work() -> None:
         with suppress(ppp.TimeOut), borrow(random.random() * 0.001):
             time.sleep(random.random() * 50e-6)
 
     victims = [Victim(work) for _ in range(4)]
-    interval = sys.getswitchinterval()
-    with untraced(), quiet(Injected):
-        sys.setswitchinterval(1e-5)
-        try:
-            for victim in victims:
-                victim.start()
-            limit = time.monotonic() + SHARE
-            while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
-                victim = random.choice(victims)
-                if victim.ready:
-                    victim.strike()
-                time.sleep(0)
-            for victim in victims:
-                victim.over = True
-                victim.join(1.0)
-                if victim.is_alive():  # the last one was lost, as in a finalizer
-                    victim.strike()
-                victim.result(PATIENCE)
-        finally:
-            sys.setswitchinterval(interval)
+    limit = time.monotonic() + SHARE
+    with untraced(), quiet(Injected), switching(1e-5):
+        for victim in victims:
+            victim.start()
+        while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
+            victim = random.choice(victims)
+            if victim.ready:
+                victim.strike()
+            time.sleep(0)
+        for victim in victims:
+            victim.over = True
+            victim.join(1.0)
+            if victim.is_alive():  # the last one was lost, as in a finalizer
+                victim.strike()
+            victim.result(PATIENCE)
     gc.collect()
-    check_usable(pool, account)
-
-
-def test_interrupted_constructor_of_a_block() -> None:
-    """A block that was interrupted in its constructor goes quietly."""
-    with ppp.Pool(str) as pool:
-        for block in (pool.obj(), ppp.Proxy(1)._obj()):
-            cls: Any = type(block)
-            cls.__new__(cls)
+    check_usable(proxy._pool, account)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
