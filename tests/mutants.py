@@ -274,7 +274,7 @@ MUTANTS: list[Mutant] = [
            "faults/test_interruptions.py::test_guest_at_each_point[obj, strict-borrows]"),
     Mutant("Pool._run", "also if it is interrupted",
            "closing.state = CLOSED", "pass",
-           "faults/test_interruptions.py::test_interrupted_hook"),
+           "faults/test_interruptions.py::test_interrupted[obj, strict-each_point]"),
     Mutant("Pool._dispose", "what was interrupted before its closer is closed",
            "self._run(self._closer, \"exception in closer\", record.obj, record)", "pass",
            "faults/test_interruptions.py::test_interrupted[obj, strict-each_point]"),

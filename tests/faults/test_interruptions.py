@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from conftest import Factory, MakePool, Resource, Spawn
+from conftest import MakePool, Spawn
 from helpers import HOUR, Task, eventually, keep_house, run_all, waiting
 from helpers_faults import (
     PATIENCE,
@@ -467,46 +467,3 @@ def test_exceptions_injected_into_threads(account: Account, through: str) -> Non
             victim.result(PATIENCE)
     gc.collect()
     check_usable(proxy._pool, account)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-@pytest.mark.parametrize("where", ["make", "open", "lend", "take_back", "reset", "close", "check"])
-@pytest.mark.parametrize("through", ["pool", "THREAD", "VERSATILE"])
-def test_interrupted_hook(factory: Factory, through: str, where: str, error: type[BaseException]) -> None:
-    """An interruption raised in any hook loses no permit and no object, and leaves none with the thread."""
-    proxy = ppp.Proxy[Any](
-        fun=factory,
-        scope=ppp.Proxy.Scope.AUTO if through == "pool" else ppp.Proxy.Scope[through],
-        max_size=1,
-        min_size=0,
-        max_use=1 if where == "close" else 0,
-        opener=Resource.open,
-        getter=Resource.lend,
-        retter=Resource.take_back,
-        reset=Resource.reset,
-        closer=Resource.close,
-        health=Resource.check,
-        check_after_idle=0.0 if where == "check" else None,
-        delay=HOUR,
-    )
-    pool = proxy._pool
-    assert pool is not None
-
-    def work() -> None:
-        for _ in range(2):  # an examination comes with the second one
-            if through == "pool":
-                use(pool)
-            else:
-                proxy._get_obj(timeout=1.0)
-                proxy._ret_obj()
-
-    for _ in range(3):
-        factory.fails[where] = error()
-        with pytest.raises(error):
-            work()
-        factory.fails.clear()
-        assert not proxy._has_obj()
-        check_balance(pool, factory)
-        pool.invalidate(pool.get(timeout=0))
-    assert factory.most_alive == 1
-    check_usable(pool, factory)
