@@ -330,8 +330,8 @@ class Account:
         return [number for number in range(made) if closings[number] != 1]
 
 
-@pytest.fixture(name="account")
-def account_fixture() -> Iterator[Account]:
+@pytest.fixture
+def account() -> Iterator[Account]:
     """Give a maker of things, each of which has to be closed once in the end."""
     account = Account()
     yield account

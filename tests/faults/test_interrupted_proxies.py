@@ -6,46 +6,34 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+import helpers_faults as faults
 import pytest
 from conftest import Spawn
-from helpers_faults import (
-    PATIENCE,
-    Account,
-    Strike,
-    Strikes,
-    Thing,
-    Visit,
-    account_fixture,  # noqa: F401
-    by_both,
-    check_usable,
-    each_point,
-    interruptible,
-    since_311,
-)
 
 import ProxyPatternPool as ppp
 
-pytestmark = interruptible
+pytestmark = faults.interruptible
+account = faults.account
 
 
-def make(account: Account, scope: str = "THREAD", **parameters: Any) -> Any:
+def make(account: faults.Account, scope: str = "THREAD", **parameters: Any) -> Any:
     """Build a proxy of things."""
     given = {"fun": account.fun, "max_size": 2, "min_size": 0, "closer": account.closer, **parameters}
     return ppp.Proxy[Any](scope=ppp.Proxy.Scope[scope], **given)
 
 
 def block(proxy: Any) -> bool:
-    with proxy._obj(timeout=PATIENCE) as thing:
+    with proxy._obj(timeout=faults.PATIENCE) as thing:
         return thing in proxy._pool._using
 
 
 def nested(proxy: Any) -> None:
-    with proxy._obj(timeout=PATIENCE), proxy._obj():
+    with proxy._obj(timeout=faults.PATIENCE), proxy._obj():
         pass
 
 
 def draw(proxy: Any) -> None:
-    proxy._get_obj(timeout=PATIENCE)
+    proxy._get_obj(timeout=faults.PATIENCE)
 
 
 def found(proxy: Any) -> bool:
@@ -79,21 +67,25 @@ GUESTS: dict[str, Callable[[Any], object]] = {
 }
 
 
-@by_both
+@faults.by_both
 @pytest.mark.parametrize("scope", ["THREAD", "VERSATILE"])
 @pytest.mark.parametrize("work", WORKS)
 @pytest.mark.parametrize(
     "parameters", [{}, {"getter": abs, "retter": abs, "max_use": 1}], ids=["bare", "hooks"]
 )
 def test_interrupted_proxy(
-    account: Account, scope: str, work: Callable[[Any], object], parameters: dict[str, Any], strikes: Strikes
+    account: faults.Account,
+    scope: str,
+    work: Callable[[Any], object],
+    parameters: dict[str, Any],
+    strikes: faults.Strikes,
 ) -> None:
     """A proxy's draw, return or block, interrupted at whichever moment, loses nothing.
 
     An object that is still the thread's goes back with its next block.
     """
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         proxy = make(account, scope, **parameters)
         give_back(proxy)
         strike(lambda: work(proxy))
@@ -101,7 +93,7 @@ def test_interrupted_proxy(
             assert list(proxy._pool._using) == [proxy._get_obj()]
             block(proxy)
         assert not proxy._has_obj()
-        check_usable(proxy._pool, account)
+        faults.check_usable(proxy._pool, account)
 
     strikes(scenario)
 
@@ -111,11 +103,11 @@ def test_interrupted_proxy(
 )
 @pytest.mark.parametrize("work", WORKS)
 def test_guest_of_a_proxy_at_each_point(
-    account: Account, work: Callable[[Any], object], guest: str, scope: str
+    account: faults.Account, work: Callable[[Any], object], guest: str, scope: str
 ) -> None:
     """Whatever a signal handler does to a proxy, in whatever draw, block or return, nothing is lost."""
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         proxy = make(account, scope)
         give_back(proxy)
         former = proxy._pool
@@ -128,35 +120,35 @@ def test_guest_of_a_proxy_at_each_point(
         assert not proxy._has_obj() or proxy._get_obj() in proxy._pool._using, "current, though idle"
         proxy._ret_obj()
         assert not proxy._has_obj()
-        check_usable(proxy._pool, account)
+        faults.check_usable(proxy._pool, account)
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("scope", ["THREAD", "VERSATILE", "SHARED"])
-def test_interrupted_draw_without_a_pool(account: Account, spawn: Spawn, scope: str) -> None:
+def test_interrupted_draw_without_a_pool(account: faults.Account, spawn: Spawn, scope: str) -> None:
     """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         proxy = make(account, scope, fun=lambda number: [number], max_size=None)
         visit(proxy._get_obj)
         drawn = spawn(proxy._get_obj).result()
         assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
         assert proxy._nobjs <= 3
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("before", ["nothing", "object", "function"])
 @pytest.mark.parametrize("after", ["object", "function"])
-def test_interrupted_setting(account: Account, before: str, after: str) -> None:
+def test_interrupted_setting(account: faults.Account, before: str, after: str) -> None:
     """A proxy whose setting is interrupted is as it was, or set anew, in all respects; nothing stays open."""
     starts: dict[str, dict[str, Any]] = {"object": {"obj": "old"}, "function": {"fun": account.fun}}
     start = starts.get(before, {})
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
         former = proxy._pool
         if former is not None:
@@ -168,9 +160,9 @@ def test_interrupted_setting(account: Account, before: str, after: str) -> None:
         except ppp.ProxyUnset:
             assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
         else:
-            assert isinstance(thing, Thing) or thing in ("old", ["new"])
+            assert isinstance(thing, faults.Thing) or thing in ("old", ["new"])
             assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
-            assert (proxy._pool is None) is not isinstance(thing, Thing)
+            assert (proxy._pool is None) is not isinstance(thing, faults.Thing)
             assert proxy._pool is None or list(proxy._pool._using) == [thing]
             assert former is None or former._shutdown is not (proxy._pool is former)
             proxy._ret_obj()
@@ -180,4 +172,4 @@ def test_interrupted_setting(account: Account, before: str, after: str) -> None:
             gc.collect()
         assert account.alive == []
 
-    each_point(scenario)
+    faults.each_point(scenario)

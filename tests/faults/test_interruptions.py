@@ -17,37 +17,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import helpers_faults as faults
 import pytest
 from conftest import MakePool, Spawn
 from helpers import HOUR, Task, eventually, keep_house, run_all, waiting
-from helpers_faults import (
-    PATIENCE,
-    SHARE,
-    Account,
-    Strike,
-    Strikes,
-    Visit,
-    Work,
-    account_fixture,  # noqa: F401
-    at_random,
-    by_both,
-    check_balance,
-    check_usable,
-    each_point,
-    interruptible,
-    quiet,
-    running_threads,
-    since_311,
-    switching,
-    untraced,
-)
 
 import ProxyPatternPool as ppp
 
-pytestmark = interruptible
+pytestmark = faults.interruptible
+account = faults.account
 
 
-def make(account: Account, **parameters: Any) -> ppp.Pool[Any]:
+def make(account: faults.Account, **parameters: Any) -> ppp.Pool[Any]:
     """Build a pool of things."""
     return ppp.Pool(account.fun, **{"max_size": 3, "closer": account.closer, **parameters})
 
@@ -61,7 +42,7 @@ def use(pool: ppp.Pool[Any]) -> None:
 class Subject:
     """A pool with a lent object and idle ones, what is done with it, and what its holders have in hand."""
 
-    def __init__(self, account: Account, idle: int = 1, **parameters: Any) -> None:
+    def __init__(self, account: faults.Account, idle: int = 1, **parameters: Any) -> None:
         now = {name: value for name, value in parameters.items() if name[0] != "_"}
         self.account = account
         self.most = 0
@@ -171,25 +152,25 @@ GUESTS: dict[str, Callable[[Subject], object]] = {
 }
 
 
-@by_both
+@faults.by_both
 @pytest.mark.parametrize("what", WORKS)
-def test_interrupted(account: Account, what: str, strikes: Strikes) -> None:
+def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes) -> None:
     """Whatever the pool does, an interruption at whichever moment loses no permit, object, count or lock.
 
     An interrupted `get` has lent nothing, and a `ret` that has begun is done.
     """
     work, parameters = WORKS[what]
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         it = Subject(account, **parameters)
         strike(lambda: it.do(work))
         assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
-        if what.startswith("ret") and it.mine in it.pool._using and strikes is each_point:
+        if what.startswith("ret") and it.mine in it.pool._using and strikes is faults.each_point:
             assert strike.at is not None
             assert strike.at[:2] == ("ret", "call"), "it has begun"
         for thing in it.pool._using:
             it.pool.ret(thing)
-        check_usable(it.pool, account)
+        faults.check_usable(it.pool, account)
 
     strikes(scenario)
 
@@ -205,11 +186,11 @@ def test_interrupted(account: Account, what: str, strikes: Strikes) -> None:
         if not (guest == "turns over" and what.startswith(("ret", "invalidate")))
     ],
 )
-def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
+def test_guest_at_each_point(account: faults.Account, what: str, guest: str) -> None:
     """Whatever a signal handler does to the pool, whatever that is doing, nothing is lost."""
     work, parameters = WORKS[what]
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         it = Subject(account, **parameters)
         it.pool._fun = it.fun
         visit.deed = lambda: it.do(GUESTS[guest])
@@ -221,9 +202,9 @@ def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
             assert thing in [it.mine, *it.kept], "lent to nobody"
             it.pool.ret(thing)
         assert it.most <= (it.pool._max_size or 0)
-        check_usable(it.pool, account)
+        faults.check_usable(it.pool, account)
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
 @pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
@@ -232,7 +213,7 @@ def test_guest_ends_the_wait_of_its_own_thread(
 ) -> None:
     """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make_pool(max_size=1)
         held = [pool.get()]
         over = threading.Event()
@@ -244,24 +225,24 @@ def test_guest_ends_the_wait_of_its_own_thread(
 
         def wait() -> None:
             with suppress(ppp.PoolException):
-                pool.ret(pool.get(timeout=PATIENCE))
+                pool.ret(pool.get(timeout=faults.PATIENCE))
 
         task = spawn(lambda: come() if not over.wait(0.02) else None)
         visit.deed = come
         start = time.monotonic()
         visit(wait)
-        assert time.monotonic() - start < PATIENCE / 2
+        assert time.monotonic() - start < faults.PATIENCE / 2
         assert pool._nuses == gets
         over.set()
         task.result()
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
 @pytest.mark.untraced
 def test_finalizer_uses_the_pool() -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
-    account, other, seen = Account(), Account(), list[int]()
+    account, other, seen = faults.Account(), faults.Account(), list[int]()
     pool = make(account, min_size=2, max_use=3)
     proxy: Any = ppp.Proxy(fun=other.fun, max_size=3, max_use=3, closer=other.closer)
 
@@ -278,27 +259,27 @@ def test_finalizer_uses_the_pool() -> None:
     def work() -> None:
         for _ in range(150):
             Cycle()
-            with pool.obj(timeout=PATIENCE), proxy._obj(timeout=PATIENCE):
+            with pool.obj(timeout=faults.PATIENCE), proxy._obj(timeout=faults.PATIENCE):
                 pool.stats()
 
     before = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
     try:
-        run_all(work, work, seconds=PATIENCE)
+        run_all(work, work, seconds=faults.PATIENCE)
     finally:
         gc.set_threshold(*before)
         gc.collect()
     assert seen
-    check_usable(pool, account)
-    check_usable(proxy._pool, other)
+    faults.check_usable(pool, account)
+    faults.check_usable(proxy._pool, other)
 
 
-@by_both
-def test_interrupted_constructor_leaves_nothing(account: Account, strikes: Strikes) -> None:
+@faults.by_both
+def test_interrupted_constructor_leaves_nothing(account: faults.Account, strikes: faults.Strikes) -> None:
     """A constructor interrupted at whichever moment leaves no open object and no running thread."""
-    threads = running_threads()
+    threads = faults.running_threads()
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         pools: list[ppp.Pool[Any]] = []
         strike(lambda: pools.append(make(account, min_size=2, delay=HOUR, opener=abs)))
         for pool in pools:
@@ -308,58 +289,58 @@ def test_interrupted_constructor_leaves_nothing(account: Account, strikes: Strik
         assert account.alive == []
 
     strikes(scenario)
-    eventually(lambda: running_threads() <= threads)
+    eventually(lambda: faults.running_threads() <= threads)
 
 
-@by_both
-def test_interrupted_shutdown_closes_all(account: Account, strikes: Strikes) -> None:
+@faults.by_both
+def test_interrupted_shutdown_closes_all(account: faults.Account, strikes: faults.Strikes) -> None:
     """A shutdown that has begun closes everything, and ends the housekeeper, wherever it is interrupted."""
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         pool = make(account, max_size=3, min_size=3, delay=HOUR)
         held, thread = pool.get(), pool._housekeeper
         assert thread is not None
         strike(pool.shutdown)
-        if not pool._shutdown or strikes is at_random:
+        if not pool._shutdown or strikes is faults.at_random:
             pool.shutdown()
         assert account.alive == []
-        thread.join(PATIENCE / 4)
+        thread.join(faults.PATIENCE / 4)
         assert not thread.is_alive()
         pool.ret(held)
-        check_balance(pool, account)
+        faults.check_balance(pool, account)
 
     strikes(scenario)
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("what", ["ret", "invalidate"])
-def test_interrupted_waiter_leaves_all_to_the_next(account: Account, spawn: Spawn, what: str) -> None:
+def test_interrupted_waiter_leaves_all_to_the_next(account: faults.Account, spawn: Spawn, what: str) -> None:
     """A waiter interrupted before or after its turn has come, with an object or without, loses neither."""
 
     def give_back(pool: ppp.Pool[Any], thing: Any, over: threading.Event) -> None:
         eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
         getattr(pool, what)(thing)
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make(account, max_size=1, min_size=0, health=operator.not_, check_after_idle=0.0, delay=HOUR)
         over = threading.Event()
         task = spawn(give_back, pool, pool.get(), over)
         visit(lambda: use(pool))
         over.set()
         task.result()
-        check_usable(pool, account)
+        faults.check_usable(pool, account)
 
-    each_point(scenario, least=10)
+    faults.each_point(scenario, least=10)
 
 
-@since_311
-def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn) -> None:
+@faults.since_311
+def test_interrupted_return_ends_no_later_lending(account: faults.Account, spawn: Spawn) -> None:
     """A return that is interrupted when its object is lent to somebody else leaves that lending alone."""
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make(account, max_size=1, min_size=0)
         mine = pool.get()
-        other = spawn(pool.get, PATIENCE)
+        other = spawn(pool.get, faults.PATIENCE)
         waiting(pool, 1)
 
         def strike() -> None:
@@ -373,9 +354,9 @@ def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn
             pool.ret(mine)
         assert list(pool._using) == [other.result()]
         pool.ret(other.result())
-        check_usable(pool, account)
+        faults.check_usable(pool, account)
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
 class Refusing(_thread.RLock):  # type: ignore[misc]
@@ -393,17 +374,15 @@ class Refusing(_thread.RLock):  # type: ignore[misc]
     __enter__ = acquire
 
 
-@pytest.mark.parametrize("work", ["get", "ret", "_empty"])
-def test_interrupted_before_the_lock(account: Account, work: str) -> None:
+@pytest.mark.parametrize("work", ["get", "ret"])
+def test_interrupted_before_the_lock(account: faults.Account, work: str) -> None:
     """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
     pool = make(account, max_size=1)
-    things = [pool.get()] if work != "get" else []
-    if work == "_empty":
-        pool._out(things.pop())
+    things = [pool.get()] if work == "ret" else []
     pool._lock = Refusing()
     with pytest.raises(KeyboardInterrupt):
         getattr(pool, work)(*things)
-    check_usable(pool, account)
+    faults.check_usable(pool, account)
 
 
 class Injected(BaseException):
@@ -416,17 +395,17 @@ class Victim(Task):
     ready = over = False
     struck = 0
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: faults.Work) -> None:
         super().__init__(self._survive, work)
 
-    def _survive(self, work: Work) -> None:
+    def _survive(self, work: faults.Work) -> None:
         while not self.over:
             try:
                 self._repeat(work)
             except Injected:
                 self.struck += 1
 
-    def _repeat(self, work: Work) -> None:
+    def _repeat(self, work: faults.Work) -> None:
         self.ready = True
         while not (self.over and self.ready):  # else an exception is on its way
             work()
@@ -438,9 +417,9 @@ class Victim(Task):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Injected))
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("through", ["pool", "proxy"])
-def test_exceptions_injected_into_threads(account: Account, through: str) -> None:
+def test_exceptions_injected_into_threads(account: faults.Account, through: str) -> None:
     """Exceptions injected into four threads that use two objects in blocks, and time out, lose nothing."""
     proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
     borrow: Callable[[float], Any] = proxy._pool.obj if through == "pool" else proxy._obj
@@ -450,8 +429,8 @@ def test_exceptions_injected_into_threads(account: Account, through: str) -> Non
             time.sleep(random.random() * 50e-6)
 
     victims = [Victim(work) for _ in range(4)]
-    limit = time.monotonic() + SHARE
-    with untraced(), quiet(Injected), switching(1e-5):
+    limit = time.monotonic() + faults.SHARE
+    with faults.untraced(), faults.quiet(Injected), faults.switching(1e-5):
         for victim in victims:
             victim.start()
         while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
@@ -464,6 +443,6 @@ def test_exceptions_injected_into_threads(account: Account, through: str) -> Non
             victim.join(1.0)
             if victim.is_alive():  # the last one was lost, as in a finalizer
                 victim.strike()
-            victim.result(PATIENCE)
+            victim.result(faults.PATIENCE)
     gc.collect()
-    check_usable(proxy._pool, account)
+    faults.check_usable(proxy._pool, account)
