@@ -1,4 +1,4 @@
-"""Interruptions of a pool, and signal handlers and finalizers that use it, at each point where they may come.
+"""Interruptions of pools and proxies, and signal handlers and finalizers that use them, at each point.
 
 Which points these are is told in `helpers_faults.py`. The makers, closers and hooks are functions written in
 C, so that an exception strikes the pool's code and not the test's accounts.
@@ -40,14 +40,18 @@ def use(pool: ppp.Pool[Any]) -> None:
 
 
 class Subject:
-    """A pool with a lent object and idle ones, what is done with it, and what its holders have in hand."""
+    """A proxy and its pool, with a lent object and idle ones; what is done with them, and is in hand."""
 
-    def __init__(self, account: faults.Account, idle: int = 1, **parameters: Any) -> None:
+    def __init__(
+        self, account: faults.Account, idle: int = 1, scope: str = "AUTO", **parameters: Any
+    ) -> None:
         now = {name: value for name, value in parameters.items() if name[0] != "_"}
         self.account = account
         self.most = 0
         self.kept: list[Any] = []
-        self.pool = make(account, timeout=0.0, **now)
+        given = {"max_size": 3, "timeout": 0.0, "closer": account.closer, **now}
+        self.proxy: Any = ppp.Proxy(fun=account.fun, scope=ppp.Proxy.Scope[scope], **given)
+        self.pool: ppp.Pool[Any] = self.proxy._pool
         for name in parameters.keys() - now:
             setattr(self.pool, name, parameters[name])  # set now, they start no housekeeper
         self.mine, *others = [self.pool.get() for _ in range(1 + idle)]
@@ -97,6 +101,33 @@ class Subject:
     def keep_house(self) -> None:
         keep_house(self.pool)
 
+    def draw(self) -> None:
+        self.proxy._get_obj(timeout=faults.PATIENCE)
+
+    def draw_and_return(self) -> None:
+        self.draw()
+        self.proxy._ret_obj()
+
+    def draw_and_invalidate(self) -> None:
+        self.draw()
+        self.proxy._invalidate_obj()
+
+    def draw_anew(self) -> None:
+        self.proxy._ret_obj()
+        self.draw()
+
+    def block(self) -> bool:
+        with self.proxy._obj(timeout=faults.PATIENCE) as thing:
+            return thing in self.proxy._pool._using
+
+    def nested_blocks(self) -> None:
+        with self.proxy._obj(timeout=faults.PATIENCE), self.proxy._obj():
+            pass
+
+    def block_of_a_drawn(self) -> bool:
+        self.draw()
+        return self.block()
+
 
 NONE = {"idle": 0, "max_size": 2}
 STRICT = {"_max_avail_delay": 5.0, "_max_using_delay_kill": 5.0, "_max_use": 2}
@@ -140,6 +171,20 @@ WORKS: dict[str, tuple[Callable[[Subject], object], dict[str, Any]]] = {
     "stats": (lambda it: it.pool.stats(), STRICT),
     "shutdown": (lambda it: it.pool.shutdown(), {}),
 }
+OF_PROXIES = [
+    Subject.draw,
+    Subject.draw_and_return,
+    Subject.draw_and_invalidate,
+    Subject.block,
+    Subject.nested_blocks,
+    Subject.block_of_a_drawn,
+]
+WORKS |= {
+    f"{scope} {work.__name__}{', hooks' if hooks else ''}": (work, {"scope": scope, "min_size": 0, **hooks})
+    for work in OF_PROXIES
+    for scope in ("THREAD", "VERSATILE")
+    for hooks in ({}, {"getter": abs, "retter": abs, "max_use": 1})
+}
 
 GUESTS: dict[str, Callable[[Subject], object]] = {
     "borrows": Subject.borrow,
@@ -150,20 +195,33 @@ GUESTS: dict[str, Callable[[Subject], object]] = {
     "closes all": lambda it: it.pool.__delete__(),
     "shuts down": lambda it: it.pool.shutdown(),
 }
+GUESTS_OF_PROXIES: dict[str, Callable[[Subject], object]] = {
+    "block": Subject.block,
+    "draw": Subject.draw,
+    "return": lambda it: it.proxy._ret_obj(),
+    "draw anew": Subject.draw_anew,
+    "invalidate": lambda it: it.proxy._invalidate_obj(),
+    "set anew": lambda it: it.proxy._set_fun(it.proxy._fun),
+}
 
 
 @faults.by_both
 @pytest.mark.parametrize("what", WORKS)
 def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes) -> None:
-    """Whatever the pool does, an interruption at whichever moment loses no permit, object, count or lock.
+    """Whatever a pool or proxy does, an interruption at whichever moment loses no permit, object or lock.
 
-    An interrupted `get` has lent nothing, and a `ret` that has begun is done.
+    An interrupted `get` has lent nothing, and a `ret` that has begun is done. What is still the thread's
+    own object of a proxy goes back with its next block.
     """
     work, parameters = WORKS[what]
 
     def scenario(strike: faults.Strike) -> None:
         it = Subject(account, **parameters)
         strike(lambda: it.do(work))
+        if it.proxy._has_obj():
+            assert it.proxy._get_obj() in it.pool._using
+            it.block()
+        assert not it.proxy._has_obj()
         assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
         if what.startswith("ret") and it.mine in it.pool._using and strikes is faults.each_point:
             assert strike.at is not None
@@ -181,7 +239,7 @@ def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes
         (what, guest)
         for what, (_, parameters) in WORKS.items()
         for guest in GUESTS
-        if "delay" not in parameters
+        if not {"delay", "scope"} & parameters.keys()
         # what is being returned would be somebody else's by then
         if not (guest == "turns over" and what.startswith(("ret", "invalidate")))
     ],
@@ -203,6 +261,33 @@ def test_guest_at_each_point(account: faults.Account, what: str, guest: str) -> 
             it.pool.ret(thing)
         assert it.most <= (it.pool._max_size or 0)
         faults.check_usable(it.pool, account)
+
+    faults.each_point(scenario)
+
+
+@pytest.mark.parametrize(
+    ("guest", "scope"), [*((guest, "THREAD") for guest in GUESTS_OF_PROXIES), ("draw anew", "VERSATILE")]
+)
+@pytest.mark.parametrize("work", OF_PROXIES)
+def test_guest_of_a_proxy_at_each_point(
+    account: faults.Account, work: Callable[[Subject], object], guest: str, scope: str
+) -> None:
+    """Whatever a signal handler does to a proxy, in whatever draw, block or return, nothing is lost."""
+
+    def scenario(visit: faults.Visit) -> None:
+        it = Subject(account, scope=scope, min_size=0, max_size=2)
+        it.give_back()
+        visit.deed = lambda: GUESTS_OF_PROXIES[guest](it)
+        held: list[object] = []
+        visit(lambda: held.append(work(it)))
+        assert held != [False] or guest not in ("block", "draw"), "not lent"
+        pool = it.proxy._pool
+        if pool is not it.pool and work not in (Subject.block, Subject.nested_blocks):
+            it.pool.shutdown()  # what no block holds stays lent
+        assert not it.proxy._has_obj() or it.proxy._get_obj() in pool._using, "current, though idle"
+        it.proxy._ret_obj()
+        assert not it.proxy._has_obj()
+        faults.check_usable(pool, account)
 
     faults.each_point(scenario)
 
@@ -355,6 +440,56 @@ def test_interrupted_return_ends_no_later_lending(account: faults.Account, spawn
         assert list(pool._using) == [other.result()]
         pool.ret(other.result())
         faults.check_usable(pool, account)
+
+    faults.each_point(scenario)
+
+
+@faults.since_311
+@pytest.mark.parametrize("scope", ["THREAD", "VERSATILE", "SHARED"])
+def test_interrupted_draw_without_a_pool(spawn: Spawn, scope: str) -> None:
+    """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
+
+    def scenario(visit: faults.Visit) -> None:
+        proxy: Any = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[scope], max_size=None)
+        visit(proxy._get_obj)
+        drawn = spawn(proxy._get_obj).result()
+        assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
+        assert proxy._nobjs <= 3
+
+    faults.each_point(scenario)
+
+
+@faults.since_311
+@pytest.mark.parametrize("before", ["nothing", "object", "function"])
+@pytest.mark.parametrize("after", ["object", "function"])
+def test_interrupted_setting(account: faults.Account, before: str, after: str) -> None:
+    """A proxy whose setting is interrupted is as it was, or set anew, in all respects; nothing stays open."""
+    starts: dict[str, dict[str, Any]] = {"object": {"obj": "old"}, "function": {"fun": account.fun}}
+    start = starts.get(before, {})
+
+    def scenario(visit: faults.Visit) -> None:
+        proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
+        former = proxy._pool
+        if former is not None:
+            former.ret(former.get())
+        given = {"obj": ["new"]} if after == "object" else {"fun": account.fun}
+        visit(lambda: proxy._set(**given))
+        try:
+            thing = proxy._get_obj(timeout=1.0)
+        except ppp.ProxyUnset:
+            assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
+        else:
+            assert isinstance(thing, faults.Thing) or thing in ("old", ["new"])
+            assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
+            assert (proxy._pool is None) is not isinstance(thing, faults.Thing)
+            assert proxy._pool is None or list(proxy._pool._using) == [thing]
+            assert former is None or former._shutdown is not (proxy._pool is former)
+            proxy._ret_obj()
+        proxy._set_obj(None)
+        if account.alive:
+            del former
+            gc.collect()
+        assert account.alive == []
 
     faults.each_point(scenario)
 
