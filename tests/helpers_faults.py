@@ -28,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers import at_rest, imbalances
@@ -132,15 +132,14 @@ class Visit:
     def _profile(self, frame: FrameType, event: str, arg: object) -> None:
         code = frame.f_code
         generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
-        if code.co_filename == MODULE and (
-            event == "c_return" or (event == "call" and not self.measured and not generator)
-        ):
+        entry = event == "call" and not self.measured and not generator
+        if code.co_filename == MODULE and (event == "c_return" or entry):
             self._point(frame, event)
 
     def _point(self, frame: FrameType, event: str) -> None:
         if not self.deed:
             above: FrameType | None = frame
-            while above is not None and above.f_code.co_filename == MODULE:
+            while above and above.f_code.co_filename == MODULE:
                 if above.f_code.co_name == "__del__":
                     return
                 above = above.f_back
@@ -253,16 +252,16 @@ def _run(scenario: Scenario, strike: Any) -> bool:
     return strike.at is not None
 
 
+def _visit_all(scenario: Scenario) -> int:
+    return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+
+
 def each_point(scenario: Scenario, least: int = 2) -> None:
     """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
     with untraced():
-        numbers = itertools.count(1)
-        while _run(scenario, Visit(next(numbers))):
-            pass
-        assert next(numbers) > least + 1
-    numbers = itertools.count(1)
-    while sys.gettrace() is not None and _run(scenario, Visit(next(numbers))):
-        pass
+        assert _visit_all(scenario) > least
+    if sys.gettrace() is not None:
+        _visit_all(scenario)
 
 
 def at_random(scenario: Scenario) -> None:
@@ -285,8 +284,7 @@ by_both = pytest.mark.parametrize(
 
 def check_balance(pool: ppp.Pool[Any], makers: Any) -> None:
     """See that the lock is free, and nothing lent nor missing, once what was taken out is destroyed."""
-    lock: Any = pool._lock
-    assert not lock._is_owned(), "the lock is still held"
+    assert not cast(Any, pool._lock)._is_owned(), "the lock is still held"
     pool._empty()  # as the next return, round or shutdown does
     if imbalances(pool, makers):
         gc.collect()
