@@ -2,7 +2,7 @@
 
 Time is turned by hand, and the steps of the housekeeper are steps like all others: its thread, which a
 return wakes to fill the pool, does nothing, and each step ends with a filling instead. Hooks that fail are a
-rule too, and the model says exactly what has to happen then; where the contract leaves open which one of
+step too, and the model says exactly what has to happen then; where the contract leaves open which one of
 several causes is counted, it believes the counters. By default the machine does the same steps each time;
 with `PPP_STRESS_SECONDS` it looks for new ones.
 """
@@ -89,10 +89,7 @@ class Machine:
             (0, 0), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (3, 3), (4, 2)
         )
         self.hooks = {"closer", "health", *data.draw(st.sets(st.sampled_from(HOOKS)))}
-        parameters: dict[str, Any] = {
-            **self.features,
-            **{name: self.hook(name) for name in sorted(self.hooks)},
-        }
+        parameters = self.features | {name: self.hook(name) for name in sorted(self.hooks)}
         parameters |= {"timeout": 0.0, "invalidate_on": (Broken,), "delay": HOUR}
         self.pool: Any = None
         self.do(lambda: Still(self.fun, self.max_size, self.min_size, **parameters))
