@@ -60,6 +60,8 @@ class Subject:
         for use in self.pool._uses.values():
             use.last_get -= 10.0
             use.last_ret -= 10.0
+        if scope != "AUTO":
+            self.draw_and_return()  # its class is that of its object from now on
 
     def do(self, deed: Callable[[Subject], object]) -> None:
         """Do something, for which there may be no object."""
