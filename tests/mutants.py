@@ -17,10 +17,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TESTS = Path(__file__).resolve().parent
 MODULE = TESTS.parent / "ProxyPatternPool.py"
@@ -49,7 +50,7 @@ class Mutant(NamedTuple):
         if len(found) != 1:
             raise ValueError(f"{self.where}: found {len(found)} times: {self.old}")
         left = part[: found[0].start()] + self.new + part[found[0].end() :]
-        compile(left, self.where, "exec")  # a mistake in the table is no test that fails
+        compile(textwrap.dedent(left), self.where, "exec")  # a mistake in the table is no test that fails
         return source.replace(part, left, 1)
 
 
@@ -74,11 +75,11 @@ parse = functools.cache(ast.parse)
 @functools.cache
 def definition(source: str, name: str) -> str:
     """Give the text of a function, method or class of the module, empty where there is none."""
-    node: ast.AST = parse(source)
+    node: Any = parse(source)
     for each in name.split("."):
         inner = (node for node in ast.walk(node) if isinstance(node, ast.FunctionDef | ast.ClassDef))
-        node = next((node for node in inner if node.name == each), ast.Pass())
-    return ast.get_source_segment(source, node) or ""
+        node = next((node for node in inner if node.name == each), ast.Pass(lineno=1, end_lineno=0))
+    return "".join(source.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno])
 
 
 def run(source: str, tests: list[str], seconds: float) -> tuple[str, str]:
