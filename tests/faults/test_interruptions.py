@@ -522,6 +522,18 @@ def test_interrupted_before_the_lock(account: faults.Account, work: str) -> None
     faults.check_usable(pool, account)
 
 
+def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
+    """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
+    proxy: Any = ppp.Proxy("old", closer=account.closer)
+    setters: dict[str, Any] = {"_set_obj": ["new"], "_set_fun": account.fun}
+    for name, given in setters.items():
+        object.__getattribute__(proxy, "_state").lock = Refusing()
+        with pytest.raises(KeyboardInterrupt):
+            getattr(proxy, name)(given)
+    assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
+    assert (len(account.closed), account.alive) == (1, [])
+
+
 class Injected(BaseException):
     """The exception that another thread raises in one."""
 
