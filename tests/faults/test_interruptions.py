@@ -511,11 +511,13 @@ class Refusing(_thread.RLock):  # type: ignore[misc]
     __enter__ = acquire
 
 
-@pytest.mark.parametrize("work", ["get", "ret"])
+@pytest.mark.parametrize("work", ["get", "ret", "_empty"])
 def test_interrupted_before_the_lock(account: faults.Account, work: str) -> None:
     """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
     pool = make(account, max_size=1)
-    things = [pool.get()] if work == "ret" else []
+    things = [pool.get()] if work != "get" else []
+    if work == "_empty":
+        pool._out(things.pop())
     pool._lock = Refusing()
     with pytest.raises(KeyboardInterrupt):
         getattr(pool, work)(*things)
