@@ -107,7 +107,7 @@ test.alone: $(VENV)/.stamp-test
 
 stress: $(VENV)/.stamp-check
 	PPP_STRESS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_storm.py \
-	    tests/faults/test_pool_model.py tests/faults/test_interruptions.py tests/faults/test_interrupted_proxies.py
+	    tests/faults/test_pool_model.py tests/faults/test_interruptions.py
 
 mutants: $(VENV)/.stamp-check
 	$(BIN)/python tests/mutants.py

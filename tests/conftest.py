@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from helpers import Task, start
+from helpers_faults import untraced
 
 import ProxyPatternPool as ppp
 
@@ -220,13 +220,8 @@ def spawn() -> Iterator[Spawn]:
 @pytest.fixture(autouse=True)
 def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stop the measuring of coverage in tests marked `untraced`: those that interrupt or take times."""
-    tracer = sys.gettrace()
-    if tracer is None or request.node.get_closest_marker("untraced") is None:
+    if request.node.get_closest_marker("untraced") is None:
         yield
-        return
-    thread_tracer = threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    yield
-    threading.settrace(thread_tracer)
-    sys.settrace(tracer)
+    else:
+        with untraced():
+            yield

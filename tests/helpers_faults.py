@@ -12,7 +12,6 @@ this, the same scenarios meet real signals, at random moments.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import dis
 import functools
@@ -29,14 +28,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers import at_rest, imbalances
 
 import ProxyPatternPool as ppp
-
-RLock: Any = _thread.RLock
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
@@ -63,6 +60,14 @@ interruptible = [
 since_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes signals after any call")
 
 Work = Callable[[], object]
+
+
+class Fault(Exception):
+    """What a failing hook raises."""
+
+
+class Broken(Exception):
+    """What a holder raises when its object is broken (`invalidate_on`)."""
 
 
 @functools.cache
@@ -127,15 +132,14 @@ class Visit:
     def _profile(self, frame: FrameType, event: str, arg: object) -> None:
         code = frame.f_code
         generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
-        if code.co_filename == MODULE and (
-            event == "c_return" or (event == "call" and not self.measured and not generator)
-        ):
+        entry = event == "call" and not self.measured and not generator
+        if code.co_filename == MODULE and (event == "c_return" or entry):
             self._point(frame, event)
 
     def _point(self, frame: FrameType, event: str) -> None:
         if not self.deed:
             above: FrameType | None = frame
-            while above is not None and above.f_code.co_filename == MODULE:
+            while above and above.f_code.co_filename == MODULE:
                 if above.f_code.co_name == "__del__":
                     return
                 above = above.f_back
@@ -205,6 +209,17 @@ def untraced() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def switching(seconds: float) -> Iterator[None]:
+    """Have the interpreter switch between threads that often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@contextlib.contextmanager
 def quiet(*errors: type[BaseException]) -> Iterator[None]:
     """Keep away what Python itself does to an exception that strikes in a finalizer or in logging.
 
@@ -237,16 +252,16 @@ def _run(scenario: Scenario, strike: Any) -> bool:
     return strike.at is not None
 
 
+def _visit_all(scenario: Scenario) -> int:
+    return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+
+
 def each_point(scenario: Scenario, least: int = 2) -> None:
     """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
     with untraced():
-        numbers = itertools.count(1)
-        while _run(scenario, Visit(next(numbers))):
-            pass
-        assert next(numbers) > least + 1
-    numbers = itertools.count(1)
-    while sys.gettrace() is not None and _run(scenario, Visit(next(numbers))):
-        pass
+        assert _visit_all(scenario) > least
+    if sys.gettrace() is not None:
+        _visit_all(scenario)
 
 
 def at_random(scenario: Scenario) -> None:
@@ -267,30 +282,9 @@ by_both = pytest.mark.parametrize(
 """Runs a test with interruptions at each point, and with signals at random."""
 
 
-def owns_lock(pool: ppp.Pool[Any]) -> bool:
-    """Say whether this thread holds the pool's lock."""
-    lock: Any = pool._lock
-    return bool(lock._is_owned())
-
-
-class Refusing(RLock):  # type: ignore[misc]
-    """A lock for which somebody waits when an interruption comes, once."""
-
-    refusals = 1
-
-    def acquire(self, *args: Any, **kwargs: Any) -> bool:
-        """Be interrupted, or take it."""
-        if self.refusals:
-            self.refusals = 0
-            raise KeyboardInterrupt
-        return bool(super().acquire(*args, **kwargs))
-
-    __enter__ = acquire
-
-
 def check_balance(pool: ppp.Pool[Any], makers: Any) -> None:
     """See that the lock is free, and nothing lent nor missing, once what was taken out is destroyed."""
-    assert not owns_lock(pool), "the lock is still held"
+    assert not cast(Any, pool._lock)._is_owned(), "the lock is still held"
     pool._empty()  # as the next return, round or shutdown does
     if imbalances(pool, makers):
         gc.collect()
@@ -334,8 +328,8 @@ class Account:
         return [number for number in range(made) if closings[number] != 1]
 
 
-@pytest.fixture(name="account")
-def account_fixture() -> Iterator[Account]:
+@pytest.fixture
+def account() -> Iterator[Account]:
     """Give a maker of things, each of which has to be closed once in the end."""
     account = Account()
     yield account

@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import functools
-import itertools
 import os
-import queue
 import re
 import shutil
 import signal
@@ -23,7 +21,7 @@ import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TESTS = Path(__file__).resolve().parent
 MODULE = TESTS.parent / "ProxyPatternPool.py"
@@ -46,17 +44,14 @@ class Mutant(NamedTuple):
 
     def apply(self, source: str) -> str:
         """Give the module's text without the mechanism, which may have been moved elsewhere in it."""
-        everywhere = (0, len(source))
-        for start, end in (places(source).get(self.where, everywhere), everywhere):
-            part = source[start:end]
+        for part in (definition(source, self.where), source):
             if found := list(pattern(self.old).finditer(part)):
                 break
         if len(found) != 1:
             raise ValueError(f"{self.where}: found {len(found)} times: {self.old}")
-        (match,) = found
-        part = part[: match.start()] + self.new + part[match.end() :]
-        compile(textwrap.dedent(part), self.where, "exec")  # a mistake in the table is no test that fails
-        return source[:start] + part + source[end:]
+        left = part[: found[0].start()] + self.new + part[found[0].end() :]
+        compile(textwrap.dedent(left), self.where, "exec")  # a mistake in the table is no test that fails
+        return source.replace(part, left, 1)
 
 
 GAP = r"(?:\s|#[^\n]*\n)"
@@ -74,52 +69,42 @@ def pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join(parts) + (r"\b" if words[-1][-1].isalnum() else ""))
 
 
+parse = functools.cache(ast.parse)
+
+
 @functools.cache
-def places(source: str) -> dict[str, tuple[int, int]]:
-    """Say where each function and class begins and ends in the text."""
-    starts = [0, *itertools.accumulate(map(len, source.splitlines(keepends=True)))]
-    found: dict[str, tuple[int, int]] = {}
-
-    def visit(node: ast.AST, names: tuple[str, ...]) -> None:
-        for each in ast.iter_child_nodes(node):
-            inner = names
-            if isinstance(each, ast.FunctionDef | ast.ClassDef):
-                inner = (*names, each.name)
-                found.setdefault(".".join(inner), (starts[each.lineno - 1], starts[each.end_lineno or 0]))
-            if isinstance(each, ast.stmt):
-                visit(each, inner)
-
-    visit(ast.parse(source), ())
-    return found
+def definition(source: str, name: str) -> str:
+    """Give the text of a function, method or class of the module, empty where there is none."""
+    node: Any = parse(source)
+    for each in name.split("."):
+        inner = (node for node in ast.walk(node) if isinstance(node, ast.FunctionDef | ast.ClassDef))
+        node = next((node for node in inner if node.name == each), ast.Pass(lineno=1, end_lineno=0))
+    return "".join(source.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno])
 
 
-def prepare(folder: Path) -> None:
-    """Copy what the tests need into a folder, but for the module."""
-    left_out = shutil.ignore_patterns("__pycache__", "bench", "integration", "typing")
-    shutil.copytree(TESTS, folder / "tests", ignore=left_out)
-    shutil.copy(TESTS.parent / "pyproject.toml", folder)
-
-
-def run(folder: Path, source: str, tests: list[str], seconds: float) -> tuple[str, str]:
+def run(source: str, tests: list[str], seconds: float) -> tuple[str, str]:
     """Run tests on a module until one fails: what has failed, if any has, and all that pytest said."""
-    (folder / MODULE.name).write_text(source, encoding="utf-8")
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # it may be of the same second and size
-    options = ["-x", "-q", "--no-header", "-p", "no:xdist", "-o", "timeout=20"]  # which shows where it hangs
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)],
-        cwd=folder,  # which comes before PYTHONPATH
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return "its end, which does not come", ""
+    with tempfile.TemporaryDirectory() as folder:
+        left_out = shutil.ignore_patterns("__pycache__", "bench", "integration", "typing")
+        shutil.copytree(TESTS, f"{folder}/tests", ignore=left_out)
+        shutil.copy(TESTS.parent / "pyproject.toml", folder)
+        Path(folder, MODULE.name).write_text(source, encoding="utf-8")
+        options = ["-x", "-q", "--no-header", "-p", "no:xdist", "-o", "timeout=20"]  # shows where it hangs
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *options, *(f"tests/{test}" for test in tests)],
+            cwd=folder,  # which comes before PYTHONPATH
+            env={**os.environ, "PYTHONPATH": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return "its end, which does not come", ""
     if process.returncode in (2, 3, 4, 5):  # by pytest: nothing was tested
         sys.exit(f"{said}\nnothing was tested of {' '.join(tests)}")
     if process.returncode == 0:
@@ -137,34 +122,20 @@ def main() -> int:
     source = MODULE.read_text(encoding="utf-8")
     mutated = {row: row.apply(source) for row in rows}
     begin = time.monotonic()
-    folders: queue.Queue[Path] = queue.Queue()
-
-    def work(source: str, tests: list[str], seconds: float) -> tuple[str, str, float]:
-        folder = folders.get()
-        start = time.monotonic()
-        try:
-            return *run(folder, source, tests, seconds), time.monotonic() - start
-        finally:
-            folders.put(folder)
-
-    with tempfile.TemporaryDirectory() as parent, ThreadPoolExecutor(JOBS) as threads:
-        for number in range(JOBS):
-            folder = Path(parent, str(number))
-            prepare(folder)
-            folders.put(folder)
-        tests = sorted({row.test for row in rows})
-        shares = [share for number in range(JOBS) if (share := tests[number::JOBS])]
-        for failed, said, _ in threads.map(lambda share: work(source, share, 600.0), shares):
+    tests = sorted({row.test for row in rows})
+    shares = filter(None, (tests[number::JOBS] for number in range(JOBS)))
+    with ThreadPoolExecutor(JOBS) as threads:
+        for failed, said in threads.map(lambda share: run(source, share, 600.0), shares):
             if failed:
                 print(f"{said}\n{failed} fails, though nothing has been taken out")
                 return 1
         print(f"{len(tests)} tests pass on the module as it is: {time.monotonic() - begin:.0f} s", flush=True)
         survivors = 0
-        results = threads.map(lambda row: work(mutated[row], [row.test], SECONDS), rows)
-        for row, (failed, _, seconds) in zip(rows, results, strict=True):
+        results = threads.map(lambda row: run(mutated[row], [row.test], SECONDS), rows)
+        for row, (failed, _) in zip(rows, results, strict=True):
             survivors += not failed
             outcome = f"caught by {failed}" if failed else f"SURVIVES {row.test}"
-            print(f"{seconds:4.1f} s  {row.where}: {row.name}: {outcome}", flush=True)
+            print(f"{row.where}: {row.name}: {outcome}", flush=True)
     print(f"{len(rows)} mechanisms, {survivors} survive: {time.monotonic() - begin:.0f} s")
     return 1 if survivors else 0
 
@@ -304,7 +275,7 @@ MUTANTS: list[Mutant] = [
            "faults/test_interruptions.py::test_guest_at_each_point[obj, strict-borrows]"),
     Mutant("Pool._run", "also if it is interrupted",
            "closing.state = CLOSED", "pass",
-           "faults/test_interruptions.py::test_interrupted_hook"),
+           "faults/test_interruptions.py::test_interrupted[obj, strict-each_point]"),
     Mutant("Pool._dispose", "what was interrupted before its closer is closed",
            "self._run(self._closer, \"exception in closer\", record.obj, record)", "pass",
            "faults/test_interruptions.py::test_interrupted[obj, strict-each_point]"),
@@ -363,13 +334,13 @@ MUTANTS: list[Mutant] = [
            "proxy/test_drawing.py::test_hook_of_a_return_uses_the_proxy"),
     Mutant("_Lease.end", "otherwise it is current no more when it is returned",
            "if not hooked: self._clear(place)", "pass",
-           "faults/test_interrupted_proxies.py::test_interrupted_proxy[bare-draw-THREAD-each_point]"),
+           "faults/test_interruptions.py::test_interrupted[THREAD draw-each_point]"),
     Mutant("_Lease.end", "an interrupted end is done all the same",
            "self.abandon(place)", "pass",
-           "faults/test_interrupted_proxies.py::test_interrupted_proxy[bare-give_back-THREAD-each_point]"),
+           "faults/test_interruptions.py::test_interrupted[THREAD draw_and_return-each_point]"),
     Mutant("Proxy._draw", "an interrupted draw gives up its object",
            "lease.abandon(place)", "pass",
-           "faults/test_interrupted_proxies.py::test_interrupted_proxy[bare-draw-THREAD-each_point]"),
+           "faults/test_interruptions.py::test_interrupted[THREAD draw-each_point]"),
     Mutant("_draw", "a draw changes the place of its own context alone",
            "type(local) is _ContextLocal", "False",
            "proxy/test_scopes.py::test_contexts_that_shared_an_object"),
@@ -378,7 +349,7 @@ MUTANTS: list[Mutant] = [
            "proxy/test_drawing.py::test_used_during_its_own_draw"),
     Mutant("_ProxyBlock.__enter__", "a block does not enter a lease that has ended",
            "if lease.holds[0] == 0", "if True",
-           "faults/test_interrupted_proxies.py::test_lease_ended_as_a_block_enters"),
+           "faults/test_interruptions.py::test_guest_of_a_proxy_at_each_point[block_of_a_drawn-block-THREAD]"),
     Mutant("_ProxyBlock.__exit__", "a block clears the place where it was entered",
            "self.lease.end(self.place, False, self, exc)",
            "self.lease.end(vars(self.own[\"_local\"]), False, self, exc)",

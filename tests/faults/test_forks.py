@@ -10,10 +10,11 @@ import os
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import MakePool, Spawn
-from helpers import HOUR, Stop, eventually, run_python, wait_for, waiting
+from conftest import Factory, MakePool, Resource, Spawn
+from helpers import HOUR, Gate, eventually, numbers, permits, rounds, run_python, waiting
 from helpers_faults import PATIENCE, in_child
 
 import ProxyPatternPool as ppp
@@ -25,81 +26,64 @@ pytestmark = [
 ]
 
 
-class Thing:
-    """A pooled object that knows which process has made it and which ones have closed it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.pid = os.getpid()
-        self.closers: list[int] = []
-
-    def close(self) -> None:
-        """Be closed, in this process."""
-        self.closers.append(os.getpid())
-
-
-def own(pool: ppp.Pool[Thing]) -> bool:
-    """See, in a child, that the pool lends objects of this process, as many as it may, and closes them."""
-    me = os.getpid()
-    stats = pool.stats()
-    assert stats["nusing"] == stats["navail"] == stats["nwaiting"] == 0
+def own(pool: ppp.Pool[Any], factory: Factory) -> bool:
+    """See, in a child, that the pool lends new objects, as many as it may, and closes them and no others."""
+    theirs = factory.closings
+    assert numbers(pool, "nusing navail nwaiting") == [0, 0, 0]
     things = [pool.get(timeout=1.0) for _ in range(pool._max_size or 3)]
-    assert len({id(thing) for thing in things}) == len(things)
-    assert {thing.pid for thing in things} == {me}
+    assert things == factory.made[len(theirs) :]
     for thing in things:
         pool.ret(thing)
-    again = pool.get(timeout=1.0)
-    assert again in things
-    pool.ret(again)
+    with pool.obj(timeout=1.0) as again:
+        assert again in things
     pool.shutdown()
-    stats = pool.stats()
-    assert (stats["ncreated"], stats["ndestroys"], stats["nobjs"]) == (len(things), len(things), 0)
-    return all(thing.closers == [me] for thing in things)
+    assert numbers(pool, "ncreated ndestroys nobjs") == [len(things), len(things), 0]
+    return factory.closings == theirs + [1] * len(things)
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["no housekeeper", "housekeeper"])
 @pytest.mark.parametrize("meanwhile", ["lock held", "being made", "lent and awaited"])
-def test_fork_in_the_midst_of_work(make_pool: MakePool, spawn: Spawn, meanwhile: str, delay: float) -> None:
+def test_fork_in_the_midst_of_work(
+    make_pool: MakePool, factory: Factory, spawn: Spawn, meanwhile: str, delay: float
+) -> None:
     """Whatever threads do at the fork is the parent's: the child has all permits and its own objects."""
-    stop, parent, made = Stop(), os.getpid(), list[Thing]()
+    gate, parent = Gate(), os.getpid()
 
-    def fun(number: int) -> Thing:
-        if meanwhile == "being made" and os.getpid() == parent:
-            stop()
-        made.append(Thing(number))
-        return made[-1]
+    def fun(number: int) -> Resource:
+        if os.getpid() == parent:
+            gate()
+        return factory(number)
 
     def hold() -> None:
         with pool._lock:
-            stop.reached.set()
-            stop.go.wait(0.2)  # not longer: a fork may wait for a lock that is held for a moment only
+            gate.reached.set()
+            gate.go.wait(0.2)  # not longer: a fork may wait for a lock that is held for a moment only
 
     def use() -> None:
         pool.ret(pool.get(PATIENCE))
 
-    pool = make_pool(fun, max_size=2, min_size=0, delay=delay, closer=Thing.close)
-    if meanwhile == "lock held":
+    pool = make_pool(fun, max_size=2, min_size=0, delay=delay, closer=Resource.close)
+    if meanwhile == "lent and awaited":
+        held = [pool.get(), pool.get()]
+        task = spawn(use)
+        waiting(pool, 1)
+        assert in_child(lambda: own(pool, factory)) == 0
+        waiting(pool, 1)
+        for thing in held:
+            pool.ret(thing)
+        task.result()
+    else:
         use()
-    held = [pool.get(), pool.get()] if meanwhile == "lent and awaited" else []
-    task = spawn(hold if meanwhile == "lock held" else use)
-    waiting(pool, 1) if held else wait_for(stop.reached)
-    theirs = made.copy()
-    assert in_child(lambda: own(pool) and all(thing.closers == [] for thing in theirs)) == 0
-    assert not held or pool.stats()["nwaiting"] == 1
-    stop.go.set()
-    for thing in held:
-        pool.ret(thing)
-    task.result()
-    with pool.obj(timeout=1.0) as thing:
-        assert thing.pid == parent
+        with gate.holds(hold if meanwhile == "lock held" else lambda: [pool.get(), pool.get()]):
+            assert in_child(lambda: own(pool, factory)) == 0
     pool.shutdown()
-    assert {tuple(thing.closers) for thing in made} == {(parent,)}
+    assert set(factory.closings) == {1}
 
 
 @pytest.mark.parametrize("how", ["ret", "block", "broken block"])
 def test_child_gives_back_what_its_parent_holds(make_pool: MakePool, how: str) -> None:
     """A child that returns its parent's object, or leaves the block, neither keeps nor uses it."""
-    pool = make_pool(Thing, max_size=1, closer=Thing.close, tracer=Thing.close, invalidate_on=ConnectionError)
+    pool = make_pool(max_size=1, tracer=Resource.close, invalidate_on=ConnectionError)
     block = pool.obj()
     thing = block.__enter__()
 
@@ -109,10 +93,10 @@ def test_child_gives_back_what_its_parent_holds(make_pool: MakePool, how: str) -
         else:
             error = ConnectionError() if how == "broken block" else None
             block.__exit__(error and type(error), error, None)
-        assert thing.closers == []
-        assert (pool._nobjs, pool.stats()["sem"]["value"]) == (0, 1)
+        assert thing.alive
+        assert (pool._nobjs, permits(pool)) == (0, (1, 1))
         with pool.obj(timeout=1.0) as new:
-            return bool(new.pid == os.getpid() and thing not in pool._avail)
+            return new is not thing and thing not in pool._avail
 
     assert in_child(child) == 0
     block.__exit__(None, None, None)
@@ -120,13 +104,12 @@ def test_child_gives_back_what_its_parent_holds(make_pool: MakePool, how: str) -
 
 
 @pytest.mark.parametrize("first", ["the child", "the parent"])
-def test_shutdown_and_fork(make_pool: MakePool, first: str) -> None:
+def test_shutdown_and_fork(make_pool: MakePool, factory: Factory, first: str) -> None:
     """A child that shuts a pool down leaves its parent's objects open; one shut before the fork stays so."""
-    pool = make_pool(Thing, max_size=3, min_size=3, delay=HOUR, closer=Thing.close)
-    things = list(pool._avail)
+    pool = make_pool(max_size=3, min_size=3, delay=HOUR)
     if first == "the parent":
         pool.shutdown()
-    closers = [thing.closers.copy() for thing in things]
+    closings = factory.closings
 
     def child() -> bool:
         assert pool._shutdown is (first == "the parent")
@@ -135,41 +118,34 @@ def test_shutdown_and_fork(make_pool: MakePool, first: str) -> None:
         gc.collect()
         with pytest.raises(ppp.PoolException, match="shutting down"):
             pool.get(timeout=0)
-        return [thing.closers for thing in things] == closers
+        return factory.closings == closings
 
     assert in_child(child) == 0
-    assert first == "the parent" or pool.get(timeout=0) in things
+    assert first == "the parent" or pool.get(timeout=0) in factory.made
 
 
-def test_housekeeper_of_the_child_starts_with_its_first_object(make_pool: MakePool) -> None:
+def test_housekeeper_of_the_child_starts_with_its_first_object(make_pool: MakePool, factory: Factory) -> None:
     """The child has no housekeeper until it uses the pool; then its own one makes rounds."""
-    pool = make_pool(Thing, max_size=3, min_size=2, delay=0.01, closer=Thing.close)
-    eventually(lambda: pool.stats()["hk_rounds"] > 1)
+    pool = make_pool(max_size=3, min_size=2, delay=0.01)
+    rounds(pool)
 
     def child() -> bool:
         asleep = threading.active_count() == 1
         pool.ret(pool.get(timeout=1.0))
-        rounds = pool.stats()["hk_rounds"]
-        eventually(lambda: pool.stats()["hk_rounds"] > rounds)
-        eventually(lambda: pool.stats()["navail"] == 2)
-        return asleep and all(thing.pid == os.getpid() for thing in pool._avail)
+        rounds(pool)
+        eventually(lambda: len(pool._avail) == 2)
+        return asleep and set(pool._avail) == set(factory.made[2:])
 
     assert in_child(child) == 0
 
 
-def test_fork_while_a_shared_object_is_made(spawn: Spawn) -> None:
+def test_fork_while_a_shared_object_is_made() -> None:
     """A fork during the making of a shared object leaves no lock behind: the child makes its own."""
-    stop = Stop()
-
-    def make(number: int) -> list[int]:
-        stop()
-        return [os.getpid()]
-
-    proxy = ppp.Proxy[list[int]](fun=make, scope=ppp.Proxy.Scope.SHARED)
-    task = spawn(proxy._get_obj)
-    wait_for(stop.reached)
-    assert in_child(lambda: proxy._get_obj() == [os.getpid()]) == 0
-    stop.go.set()
+    gate = Gate()
+    fun = gate.maker(lambda number: [os.getpid()])
+    proxy = ppp.Proxy[list[int]](fun=fun, scope=ppp.Proxy.Scope.SHARED)
+    with gate.holds(proxy._get_obj) as task:
+        assert in_child(lambda: proxy._get_obj() == [os.getpid()]) == 0
     assert task.result() == [os.getpid()]
 
 

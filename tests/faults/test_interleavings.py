@@ -8,82 +8,55 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource, Spawn
-from helpers import HOUR, Stop, Task, eventually, wait_for, waiting
+from helpers import HOUR, Gate, Task, waiting
 from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
 
 import ProxyPatternPool as ppp
 
 
-def use(pool: ppp.Pool[Any]) -> None:
-    """Get an object and return it, unless the pool is shut down."""
-    try:
-        pool.ret(pool.get())
-    except ppp.PoolException as error:
-        assert "shutting down" in str(error)  # noqa: PT017
-
-
-@pytest.mark.parametrize("hook", ["fun", "opener", "getter", "retter", "reset", "check", "health", "closer"])
-def test_shutdown_meets_a_busy_hook(make_pool: MakePool, factory: Factory, spawn: Spawn, hook: str) -> None:
-    """A shutdown does not wait for a hook that is busy with an object; everything is closed once."""
-    stop = Stop()
+@pytest.mark.parametrize("hook", ["health", "closer"])
+def test_shutdown_meets_a_busy_round(make_pool: MakePool, factory: Factory, hook: str) -> None:
+    """A shutdown does not wait for a round that is busy with an object; everything is closed once."""
+    gate = Gate()
 
     def close(resource: Resource) -> None:
         resource.close()
-        stop()
+        gate()
 
-    hooks: dict[str, Any] = {"closer": Resource.close}
-    if hook == "check":
-        hooks |= {"health": stop, "check_after_idle": 0.0}
-    elif hook == "closer":
-        hooks["closer"] = close
-    elif hook != "fun":
-        hooks[hook] = stop
-    fun = stop.maker(factory) if hook == "fun" else factory
-    pool = make_pool(fun, max_size=3, min_size=0 if hook in ("fun", "opener") else 3, delay=HOUR, **hooks)
-    works: dict[str, Callable[[], object]] = {
-        "health": pool._health_check,
-        "closer": lambda: pool.invalidate(pool.get()),
-    }
-    task = spawn(works.get(hook, lambda: use(pool)))
-    wait_for(stop.reached)
-    start = time.monotonic()
-    pool.shutdown()
-    assert time.monotonic() - start < 0.5
-    with pytest.raises(ppp.PoolException, match="shutting down"):
-        pool.get(timeout=0)
-    stop.go.set()
-    task.result()
-    assert {resource.closings for resource in factory.made} == {1}
+    hooks: dict[str, Any] = {"health": gate if hook == "health" else Resource.check, "closer": close}
+    pool = make_pool(factory, max_size=3, min_size=3, **hooks)
+    factory.made[0].healthy = False
+    with gate.holds(pool._health_check):
+        start = time.monotonic()
+        pool.shutdown()
+        assert time.monotonic() - start < 0.5
+        with pytest.raises(ppp.PoolException, match="shutting down"):
+            pool.get(timeout=0)
+    assert factory.closings == [1, 1, 1]
     check_balance(pool, factory)
 
 
 @pytest.mark.parametrize("hook", ["retter", "reset"])
-def test_return_meets_kill(
-    make_pool: MakePool, factory: Factory, clock: Clock, spawn: Spawn, hook: str
-) -> None:
+def test_return_meets_kill(make_pool: MakePool, factory: Factory, clock: Clock, hook: str) -> None:
     """A round that comes while an object is being returned does not kill it under its hooks."""
-    stop = Stop()
-    alive: list[bool] = []
+    gate, alive = Gate(), list[bool]()
 
     def busy(resource: Resource) -> None:
-        stop()
+        gate()
         alive.append(resource.alive)
 
     hooks: dict[str, Any] = {hook: busy}
     pool = make_pool(max_size=2, min_size=0, max_using_delay_kill=10.0, delay=HOUR, **hooks)
     pool.get()  # which is killed
-    returner = spawn(pool.ret, pool.get())
-    wait_for(stop.reached)
-    clock.advance(11)
-    pool._hkRound()
-    pool._empty()
-    stop.go.set()
-    returner.result()
+    with gate.holds(pool.ret, pool.get()):
+        clock.advance(11)
+        pool._hkRound()
+        pool._empty()
     assert alive == [True]
     check_balance(pool, factory)
 
@@ -129,58 +102,25 @@ def test_turn_that_comes_as_the_time_is_over(
 
 def test_examination_meets_a_waiter(make_pool: MakePool, spawn: Spawn) -> None:
     """What a waiter gets after its examination is not among the idle ones any more."""
-    stop = Stop()
-    pool = make_pool(max_size=2, min_size=2, health=stop)
+    gate = Gate()
+    pool = make_pool(max_size=2, min_size=2, health=gate)
     lent = pool.get()
-    check = spawn(pool._health_check)
-    wait_for(stop.reached)
-    waiter = spawn(pool.get)
-    waiting(pool, 1)
-    stop.go.set()
+    with gate.holds(pool._health_check):
+        waiter = spawn(pool.get)
+        waiting(pool, 1)
     examined = waiter.result()
-    check.result()
     pool.invalidate(lent)
     assert pool.get(timeout=0) is not examined
     assert len(pool._using) == 2
 
 
-@pytest.mark.untraced
-def test_fairness() -> None:
-    """Of 40 threads on 4 objects for 5 ms each, the least served has at least 0.9 of the most served."""
-    pool: ppp.Pool[object] = ppp.Pool(lambda number: object(), max_size=4)
-    stop = threading.Event()
-    barrier = threading.Barrier(40)
-    served = [0] * 40
-
-    def work(who: int) -> None:
-        barrier.wait(10)
-        while not stop.is_set():
-            with pool.obj():
-                stop.wait(0.005)
-                served[who] += 1
-
-    tasks = [Task(work, who) for who in range(40)]
-    for task in tasks:
-        task.start()
-    eventually(lambda: sum(served) >= 40 * 30, 30.0)  # a second and a half, if the machine is not busy
-    stop.set()
-    for task in tasks:
-        task.result()
-    pool.shutdown()
-    print(f"\nserved {min(served)} to {max(served)} times")
-    # the round in which the end comes serves some once more than others
-    assert min(served) >= 0.9 * (max(served) - 1)
-
-
 def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two creations that would start a housekeeper, which could not be started before, one does."""
-
-    def fail(*_: object) -> int:
-        raise RuntimeError("no more threads")
+    no_threads = mock.Mock(side_effect=RuntimeError("no more threads"))
 
     def scenario(visit: Visit) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", fail)
+            patch.setattr(threading.Thread, "start", no_threads)
             pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
         assert pool._housekeeper is None
         threads, held = running_threads(), []
@@ -243,28 +183,25 @@ def test_numbers_of_the_program() -> None:
 def test_another_proxy_that_is_unset() -> None:
     """A `fun` that uses an unset proxy fails as such, not as if the object had no such attribute."""
     settings: Any = ppp.Proxy()
-    for max_size in (0, None):
-        proxy: Any = ppp.Proxy(fun=lambda number: settings.url, max_size=max_size, min_size=0)
-        with pytest.raises(ppp.ProxyException) as raised:
-            hasattr(proxy, "execute")
-        assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
+    proxy: Any = ppp.Proxy(fun=lambda number: settings.url, min_size=0)
+    with pytest.raises(ppp.ProxyException) as raised:
+        hasattr(proxy, "execute")
+    assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
 
 
-def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory, spawn: Spawn) -> None:
+def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory) -> None:
     """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
     proxy: Any = ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close)
-    stop = Stop()
+    gate = Gate()
 
     def work() -> bool:
         held: Resource = proxy._get_obj()
-        stop()
+        gate()
         return held.alive
 
-    task = spawn(work)
-    wait_for(stop.reached)
-    proxy.set_fun(Factory())
-    gc.collect()
-    stop.go.set()
+    with gate.holds(work) as task:
+        proxy.set_fun(Factory())
+        gc.collect()
     assert task.result()
     proxy._set_obj(None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 
@@ -11,8 +12,8 @@ from helpers import run_python
 HEAD = """
 import atexit, threading, time
 
-late = []  # what is to be done after the end of the pools
-atexit.register(lambda: [work() for work in late])
+late = []
+atexit.register(lambda: [work() for work in late])  # before the import: after the end of the pools
 
 import ProxyPatternPool as ppp
 
@@ -42,6 +43,7 @@ def start(work):
 """
 
 JOINED = """
+# says: told False
 pool = make(1)
 lent = pool.get()
 go = threading.Event()
@@ -57,32 +59,23 @@ thread = start(work)
 late += [go.set, lambda: thread.join(15), lambda: print(thread.is_alive())]
 """
 
-ENDS: dict[str, tuple[str, str | None]] = {
-    "no housekeeper": ("pool = make(4, 2)", "closed closed"),
-    "busy housekeeper": (
-        """
-        pool = make(4, 2, delay=0.0001, health=lambda thing: True)
+ENDS = {
+    "busy housekeeper": """
+        # says: closed closed
+        pool = make(4, 2, delay=0.0001, health=bool)
         until(lambda: pool.stats()["hk_rounds"] >= 3)
         """,
-        "closed closed",
-    ),
-    "health check": (
-        """
+    "health check": """
         pool = make(4, 2, delay=0.01, health=slow)
         assert entered.wait(10)
         """,
-        None,
-    ),
-    "creation by a daemon thread": (
-        """
+    "creation by a daemon thread": """
+        # says:
         pool = make(4, 2, lambda number: Thing() if number < 2 else slow(), delay=60.0)
         start(lambda: (pool.get(), pool.get(), pool.get()))
         assert entered.wait(10)
         """,
-        "",
-    ),
-    "closer in a round": (
-        """
+    "closer in a round": """
         def closer(thing):
             thing.close()
             if threading.current_thread() is not threading.main_thread():
@@ -91,18 +84,13 @@ ENDS: dict[str, tuple[str, str | None]] = {
         pool = make(4, 2, delay=0.01, health=lambda thing: False, closer=closer)
         assert entered.wait(10)
         """,
-        None,
-    ),
-    "proxy with its object": (
-        """
+    "proxy with its object": """
         proxy = ppp.Proxy(fun=lambda n: Thing(), max_size=2, min_size=2, delay=60.0, closer=Thing.close)
         proxy._get_obj()
         """,
-        None,
-    ),
-    "threads at work": (
-        """
-        pool = make(2, 2, closer=None, delay=0.0001, max_use=3, health=lambda thing: True)
+    "threads at work": """
+        # says:
+        pool = make(2, 2, closer=None, delay=0.0001, max_use=3, health=bool)
         def work():
             try:
                 while True:
@@ -114,43 +102,38 @@ ENDS: dict[str, tuple[str, str | None]] = {
             start(work)
         assert entered.wait(10)
         """,
-        "",
-    ),
-    "daemon thread that waits": (
-        """
+    "daemon thread that waits": """
+        # says: closed
         pool = make(1)
         lent = pool.get()
         start(pool.get)
         until(lambda: pool.stats()["nwaiting"])
         other = make(0, 1, closer=lambda thing: (time.sleep(0.2), thing.close()))
         """,
-        "closed",
-    ),
-    "closers that exit": (
-        """
+    "closers that exit": """
+        # says: closed closed closed
         def closer(thing):
             thing.close()
             raise SystemExit(3)
         one, two = make(2, 2, closer=closer), make(1, 1, closer=closer)
         """,
-        "closed closed closed",
-    ),
-    "thread that asks at the end, and is joined": (JOINED, "told False"),
-    "thread that waits at the end, and is joined": (
-        JOINED + "go.set()\nuntil(lambda: pool.stats()['nwaiting'])",
-        "told False",
-    ),
+    "thread that asks at the end, and is joined": JOINED,
+    "thread that waits at the end, and is joined": JOINED
+    + """
+go.set()
+until(lambda: pool.stats()["nwaiting"])
+""",
 }
-"""How a program ends, and what it has to say, where that is not a matter of chance."""
+"""How a program ends, and what it says, where that is not a matter of chance."""
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_program_ends_quietly(end: str) -> None:
     """A program ends with status 0, an empty stderr and its idle objects closed, whatever goes on."""
-    program, said = ENDS[end]
-    done = run_python(HEAD + textwrap.dedent(program))
+    said = re.search("# says:(.*)", ENDS[end])
+    done = run_python(HEAD + textwrap.dedent(ENDS[end]))
     assert (done.stderr, done.returncode) == ("", 0)
-    assert said is None or done.stdout.split() == said.split()
+    assert said is None or done.stdout.split() == said[1].split()
 
 
 SUBINTERPRETER = """

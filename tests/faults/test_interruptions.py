@@ -1,4 +1,4 @@
-"""Interruptions of a pool, and signal handlers and finalizers that use it, at each point where they may come.
+"""Interruptions of pools and proxies, and signal handlers and finalizers that use them, at each point.
 
 Which points these are is told in `helpers_faults.py`. The makers, closers and hooks are functions written in
 C, so that an exception strikes the pool's code and not the test's accounts.
@@ -6,48 +6,29 @@ C, so that an exception strikes the pool's code and not the test's accounts.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import gc
 import operator
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
+import helpers_faults as faults
 import pytest
-from conftest import Factory, MakePool, Resource, Spawn
+from conftest import MakePool, Spawn
 from helpers import HOUR, Task, eventually, keep_house, run_all, waiting
-from helpers_faults import (
-    PATIENCE,
-    SHARE,
-    Account,
-    Refusing,
-    Strike,
-    Strikes,
-    Visit,
-    Work,
-    account_fixture,  # noqa: F401
-    at_random,
-    by_both,
-    check_balance,
-    check_usable,
-    each_point,
-    interruptible,
-    quiet,
-    running_threads,
-    since_311,
-    untraced,
-)
 
 import ProxyPatternPool as ppp
 
-pytestmark = interruptible
+pytestmark = faults.interruptible
+account = faults.account
 
 
-def make(account: Account, **parameters: Any) -> ppp.Pool[Any]:
+def make(account: faults.Account, **parameters: Any) -> ppp.Pool[Any]:
     """Build a pool of things."""
     return ppp.Pool(account.fun, **{"max_size": 3, "closer": account.closer, **parameters})
 
@@ -59,14 +40,18 @@ def use(pool: ppp.Pool[Any]) -> None:
 
 
 class Subject:
-    """A pool with a lent object and idle ones, what is done with it, and what its holders have in hand."""
+    """A proxy and its pool, with a lent object and idle ones; what is done with them, and is in hand."""
 
-    def __init__(self, account: Account, idle: int = 1, **parameters: Any) -> None:
+    def __init__(
+        self, account: faults.Account, idle: int = 1, scope: str = "AUTO", **parameters: Any
+    ) -> None:
         now = {name: value for name, value in parameters.items() if name[0] != "_"}
         self.account = account
         self.most = 0
         self.kept: list[Any] = []
-        self.pool = make(account, timeout=0.0, **now)
+        given = {"max_size": 3, "timeout": 0.0, "closer": account.closer, **now}
+        self.proxy: Any = ppp.Proxy(fun=account.fun, scope=ppp.Proxy.Scope[scope], **given)
+        self.pool: ppp.Pool[Any] = self.proxy._pool
         for name in parameters.keys() - now:
             setattr(self.pool, name, parameters[name])  # set now, they start no housekeeper
         self.mine, *others = [self.pool.get() for _ in range(1 + idle)]
@@ -75,6 +60,8 @@ class Subject:
         for use in self.pool._uses.values():
             use.last_get -= 10.0
             use.last_ret -= 10.0
+        if scope != "AUTO":
+            self.draw_and_return()  # its class is that of its object from now on
 
     def do(self, deed: Callable[[Subject], object]) -> None:
         """Do something, for which there may be no object."""
@@ -115,6 +102,33 @@ class Subject:
 
     def keep_house(self) -> None:
         keep_house(self.pool)
+
+    def draw(self) -> None:
+        self.proxy._get_obj(timeout=faults.PATIENCE)
+
+    def draw_and_return(self) -> None:
+        self.draw()
+        self.proxy._ret_obj()
+
+    def draw_and_invalidate(self) -> None:
+        self.draw()
+        self.proxy._invalidate_obj()
+
+    def draw_anew(self) -> None:
+        self.proxy._ret_obj()
+        self.draw()
+
+    def block(self) -> bool:
+        with self.proxy._obj(timeout=faults.PATIENCE) as thing:
+            return thing in self.proxy._pool._using
+
+    def nested_blocks(self) -> None:
+        with self.proxy._obj(timeout=faults.PATIENCE), self.proxy._obj():
+            pass
+
+    def block_of_a_drawn(self) -> bool:
+        self.draw()
+        return self.block()
 
 
 NONE = {"idle": 0, "max_size": 2}
@@ -159,6 +173,20 @@ WORKS: dict[str, tuple[Callable[[Subject], object], dict[str, Any]]] = {
     "stats": (lambda it: it.pool.stats(), STRICT),
     "shutdown": (lambda it: it.pool.shutdown(), {}),
 }
+OF_PROXIES = [
+    Subject.draw,
+    Subject.draw_and_return,
+    Subject.draw_and_invalidate,
+    Subject.block,
+    Subject.nested_blocks,
+    Subject.block_of_a_drawn,
+]
+WORKS |= {
+    f"{scope} {work.__name__}{', hooks' if hooks else ''}": (work, {"scope": scope, "min_size": 0, **hooks})
+    for work in OF_PROXIES
+    for scope in ("THREAD", "VERSATILE")
+    for hooks in ({}, {"getter": abs, "retter": abs, "max_use": 1})
+}
 
 GUESTS: dict[str, Callable[[Subject], object]] = {
     "borrows": Subject.borrow,
@@ -169,27 +197,40 @@ GUESTS: dict[str, Callable[[Subject], object]] = {
     "closes all": lambda it: it.pool.__delete__(),
     "shuts down": lambda it: it.pool.shutdown(),
 }
+GUESTS_OF_PROXIES: dict[str, Callable[[Subject], object]] = {
+    "block": Subject.block,
+    "draw": Subject.draw,
+    "return": lambda it: it.proxy._ret_obj(),
+    "draw anew": Subject.draw_anew,
+    "invalidate": lambda it: it.proxy._invalidate_obj(),
+    "set anew": lambda it: it.proxy._set_fun(it.proxy._fun),
+}
 
 
-@by_both
+@faults.by_both
 @pytest.mark.parametrize("what", WORKS)
-def test_interrupted(account: Account, what: str, strikes: Strikes) -> None:
-    """Whatever the pool does, an interruption at whichever moment loses no permit, object, count or lock.
+def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes) -> None:
+    """Whatever a pool or proxy does, an interruption at whichever moment loses no permit, object or lock.
 
-    An interrupted `get` has lent nothing, and a `ret` that has begun is done.
+    An interrupted `get` has lent nothing, and a `ret` that has begun is done. What is still the thread's
+    own object of a proxy goes back with its next block.
     """
     work, parameters = WORKS[what]
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         it = Subject(account, **parameters)
         strike(lambda: it.do(work))
+        if it.proxy._has_obj():
+            assert it.proxy._get_obj() in it.pool._using
+            it.block()
+        assert not it.proxy._has_obj()
         assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
-        if what.startswith("ret") and it.mine in it.pool._using and strikes is each_point:
+        if what.startswith("ret") and it.mine in it.pool._using and strikes is faults.each_point:
             assert strike.at is not None
             assert strike.at[:2] == ("ret", "call"), "it has begun"
         for thing in it.pool._using:
             it.pool.ret(thing)
-        check_usable(it.pool, account)
+        faults.check_usable(it.pool, account)
 
     strikes(scenario)
 
@@ -200,16 +241,16 @@ def test_interrupted(account: Account, what: str, strikes: Strikes) -> None:
         (what, guest)
         for what, (_, parameters) in WORKS.items()
         for guest in GUESTS
-        if "delay" not in parameters
+        if not {"delay", "scope"} & parameters.keys()
         # what is being returned would be somebody else's by then
         if not (guest == "turns over" and what.startswith(("ret", "invalidate")))
     ],
 )
-def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
+def test_guest_at_each_point(account: faults.Account, what: str, guest: str) -> None:
     """Whatever a signal handler does to the pool, whatever that is doing, nothing is lost."""
     work, parameters = WORKS[what]
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         it = Subject(account, **parameters)
         it.pool._fun = it.fun
         visit.deed = lambda: it.do(GUESTS[guest])
@@ -221,20 +262,45 @@ def test_guest_at_each_point(account: Account, what: str, guest: str) -> None:
             assert thing in [it.mine, *it.kept], "lent to nobody"
             it.pool.ret(thing)
         assert it.most <= (it.pool._max_size or 0)
-        check_usable(it.pool, account)
+        faults.check_usable(it.pool, account)
 
-    each_point(scenario)
+    faults.each_point(scenario)
 
 
-@pytest.mark.parametrize("deed", ["ret", "shutdown"])
-def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn, deed: str) -> None:
+@pytest.mark.parametrize(
+    ("guest", "scope"), [*((guest, "THREAD") for guest in GUESTS_OF_PROXIES), ("draw anew", "VERSATILE")]
+)
+@pytest.mark.parametrize("work", OF_PROXIES)
+def test_guest_of_a_proxy_at_each_point(
+    account: faults.Account, work: Callable[[Subject], object], guest: str, scope: str
+) -> None:
+    """Whatever a signal handler does to a proxy, in whatever draw, block or return, nothing is lost."""
+
+    def scenario(visit: faults.Visit) -> None:
+        it = Subject(account, scope=scope, min_size=0, max_size=2)
+        it.give_back()
+        visit.deed = lambda: GUESTS_OF_PROXIES[guest](it)
+        held: list[object] = []
+        visit(lambda: held.append(work(it)))
+        assert held != [False] or guest not in ("block", "draw"), "not lent"
+        pool = it.proxy._pool
+        if pool is not it.pool and work not in (Subject.block, Subject.nested_blocks):
+            it.pool.shutdown()  # what no block holds stays lent
+        assert not it.proxy._has_obj() or it.proxy._get_obj() in pool._using, "current, though idle"
+        it.proxy._ret_obj()
+        assert not it.proxy._has_obj()
+        faults.check_usable(pool, account)
+
+    faults.each_point(scenario)
+
+
+@pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
+def test_guest_ends_the_wait_of_its_own_thread(
+    make_pool: MakePool, spawn: Spawn, deed: str, gets: int
+) -> None:
     """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
-    told: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-        "ret": nullcontext,
-        "shutdown": lambda: pytest.raises(ppp.PoolException, match="shutting down"),
-    }
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make_pool(max_size=1)
         held = [pool.get()]
         over = threading.Event()
@@ -245,67 +311,62 @@ def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, spawn: Spawn
             held.clear()
 
         def wait() -> None:
-            with told[deed]():
-                pool.ret(pool.get(timeout=PATIENCE))
+            with suppress(ppp.PoolException):
+                pool.ret(pool.get(timeout=faults.PATIENCE))
 
         task = spawn(lambda: come() if not over.wait(0.02) else None)
         visit.deed = come
         start = time.monotonic()
         visit(wait)
-        assert time.monotonic() - start < PATIENCE / 2
+        assert time.monotonic() - start < faults.PATIENCE / 2
+        assert pool._nuses == gets
         over.set()
         task.result()
-        pool.shutdown()
 
-    each_point(scenario)
-
-
-class Cycle:
-    """A piece of garbage whose finalizer uses a pool and a proxy."""
-
-    seen = 0
-
-    def __init__(self, pool: ppp.Pool[Any], proxy: ppp.Proxy[Any]) -> None:
-        self.me, self.pool, self.proxy = self, pool, proxy
-
-    def __del__(self) -> None:
-        """Use the pool, wherever the collector was called from."""
-        with suppress(ppp.TimeOut), self.pool.obj(timeout=0), self.proxy._obj(timeout=0):
-            Cycle.seen += self.pool.stats()["nusing"]
+    faults.each_point(scenario)
 
 
 @pytest.mark.untraced
 def test_finalizer_uses_the_pool() -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
-    account, other = Account(), Account()
-    pool: ppp.Pool[Any] = ppp.Pool(account.fun, max_size=3, min_size=2, max_use=3, closer=account.closer)
-    proxy = ppp.Proxy[Any](fun=other.fun, max_size=3, max_use=3, closer=other.closer)
-    before = gc.get_threshold()
+    account, other, seen = faults.Account(), faults.Account(), list[int]()
+    pool = make(account, min_size=2, max_use=3)
+    proxy: Any = ppp.Proxy(fun=other.fun, max_size=3, max_use=3, closer=other.closer)
 
-    def use() -> None:
+    class Cycle:
+        """A piece of garbage."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            with suppress(ppp.TimeOut), pool.obj(timeout=0), proxy._obj(timeout=0):
+                seen.append(pool.stats()["nusing"])
+
+    def work() -> None:
         for _ in range(150):
-            Cycle(pool, proxy)
-            with pool.obj(timeout=PATIENCE), proxy._obj(timeout=PATIENCE):
+            Cycle()
+            with pool.obj(timeout=faults.PATIENCE), proxy._obj(timeout=faults.PATIENCE):
                 pool.stats()
 
+    before = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
     try:
-        run_all(use, use, seconds=PATIENCE)
+        run_all(work, work, seconds=faults.PATIENCE)
     finally:
         gc.set_threshold(*before)
         gc.collect()
-    assert Cycle.seen
-    assert proxy._pool is not None
-    check_usable(pool, account)
-    check_usable(proxy._pool, other)
+    assert seen
+    faults.check_usable(pool, account)
+    faults.check_usable(proxy._pool, other)
 
 
-@by_both
-def test_interrupted_constructor_leaves_nothing(account: Account, strikes: Strikes) -> None:
+@faults.by_both
+def test_interrupted_constructor_leaves_nothing(account: faults.Account, strikes: faults.Strikes) -> None:
     """A constructor interrupted at whichever moment leaves no open object and no running thread."""
-    threads = running_threads()
+    threads = faults.running_threads()
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         pools: list[ppp.Pool[Any]] = []
         strike(lambda: pools.append(make(account, min_size=2, delay=HOUR, opener=abs)))
         for pool in pools:
@@ -315,58 +376,58 @@ def test_interrupted_constructor_leaves_nothing(account: Account, strikes: Strik
         assert account.alive == []
 
     strikes(scenario)
-    eventually(lambda: running_threads() <= threads)
+    eventually(lambda: faults.running_threads() <= threads)
 
 
-@by_both
-def test_interrupted_shutdown_closes_all(account: Account, strikes: Strikes) -> None:
+@faults.by_both
+def test_interrupted_shutdown_closes_all(account: faults.Account, strikes: faults.Strikes) -> None:
     """A shutdown that has begun closes everything, and ends the housekeeper, wherever it is interrupted."""
 
-    def scenario(strike: Strike) -> None:
+    def scenario(strike: faults.Strike) -> None:
         pool = make(account, max_size=3, min_size=3, delay=HOUR)
         held, thread = pool.get(), pool._housekeeper
         assert thread is not None
         strike(pool.shutdown)
-        if not pool._shutdown or strikes is at_random:
+        if not pool._shutdown or strikes is faults.at_random:
             pool.shutdown()
         assert account.alive == []
-        thread.join(PATIENCE / 4)
+        thread.join(faults.PATIENCE / 4)
         assert not thread.is_alive()
         pool.ret(held)
-        check_balance(pool, account)
+        faults.check_balance(pool, account)
 
     strikes(scenario)
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("what", ["ret", "invalidate"])
-def test_interrupted_waiter_leaves_all_to_the_next(account: Account, spawn: Spawn, what: str) -> None:
+def test_interrupted_waiter_leaves_all_to_the_next(account: faults.Account, spawn: Spawn, what: str) -> None:
     """A waiter interrupted before or after its turn has come, with an object or without, loses neither."""
 
     def give_back(pool: ppp.Pool[Any], thing: Any, over: threading.Event) -> None:
         eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
         getattr(pool, what)(thing)
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make(account, max_size=1, min_size=0, health=operator.not_, check_after_idle=0.0, delay=HOUR)
         over = threading.Event()
         task = spawn(give_back, pool, pool.get(), over)
         visit(lambda: use(pool))
         over.set()
         task.result()
-        check_usable(pool, account)
+        faults.check_usable(pool, account)
 
-    each_point(scenario, least=10)
+    faults.each_point(scenario, least=10)
 
 
-@since_311
-def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn) -> None:
+@faults.since_311
+def test_interrupted_return_ends_no_later_lending(account: faults.Account, spawn: Spawn) -> None:
     """A return that is interrupted when its object is lent to somebody else leaves that lending alone."""
 
-    def scenario(visit: Visit) -> None:
+    def scenario(visit: faults.Visit) -> None:
         pool = make(account, max_size=1, min_size=0)
         mine = pool.get()
-        other = spawn(pool.get, PATIENCE)
+        other = spawn(pool.get, faults.PATIENCE)
         waiting(pool, 1)
 
         def strike() -> None:
@@ -380,13 +441,78 @@ def test_interrupted_return_ends_no_later_lending(account: Account, spawn: Spawn
             pool.ret(mine)
         assert list(pool._using) == [other.result()]
         pool.ret(other.result())
-        check_usable(pool, account)
+        faults.check_usable(pool, account)
 
-    each_point(scenario)
+    faults.each_point(scenario)
+
+
+@faults.since_311
+@pytest.mark.parametrize("scope", ["THREAD", "VERSATILE", "SHARED"])
+def test_interrupted_draw_without_a_pool(spawn: Spawn, scope: str) -> None:
+    """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
+
+    def scenario(visit: faults.Visit) -> None:
+        proxy: Any = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[scope], max_size=None)
+        visit(proxy._get_obj)
+        drawn = spawn(proxy._get_obj).result()
+        assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
+        assert proxy._nobjs <= 3
+
+    faults.each_point(scenario)
+
+
+@faults.since_311
+@pytest.mark.parametrize("before", ["nothing", "object", "function"])
+@pytest.mark.parametrize("after", ["object", "function"])
+def test_interrupted_setting(account: faults.Account, before: str, after: str) -> None:
+    """A proxy whose setting is interrupted is as it was, or set anew, in all respects; nothing stays open."""
+    starts: dict[str, dict[str, Any]] = {"object": {"obj": "old"}, "function": {"fun": account.fun}}
+    start = starts.get(before, {})
+
+    def scenario(visit: faults.Visit) -> None:
+        proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
+        former = proxy._pool
+        if former is not None:
+            former.ret(former.get())
+        given = {"obj": ["new"]} if after == "object" else {"fun": account.fun}
+        visit(lambda: proxy._set(**given))
+        try:
+            thing = proxy._get_obj(timeout=1.0)
+        except ppp.ProxyUnset:
+            assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
+        else:
+            assert isinstance(thing, faults.Thing) or thing in ("old", ["new"])
+            assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
+            assert (proxy._pool is None) is not isinstance(thing, faults.Thing)
+            assert proxy._pool is None or list(proxy._pool._using) == [thing]
+            assert former is None or former._shutdown is not (proxy._pool is former)
+            proxy._ret_obj()
+        proxy._set_obj(None)
+        if account.alive:
+            del former
+            gc.collect()
+        assert account.alive == []
+
+    faults.each_point(scenario)
+
+
+class Refusing(_thread.RLock):  # type: ignore[misc]
+    """A lock for which somebody waits when an interruption comes, once."""
+
+    refusals = 1
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        """Be interrupted, or take it."""
+        if self.refusals:
+            self.refusals = 0
+            raise KeyboardInterrupt
+        return bool(super().acquire(*args, **kwargs))
+
+    __enter__ = acquire
 
 
 @pytest.mark.parametrize("work", ["get", "ret", "_empty"])
-def test_interrupted_before_the_lock(account: Account, work: str) -> None:
+def test_interrupted_before_the_lock(account: faults.Account, work: str) -> None:
     """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
     pool = make(account, max_size=1)
     things = [pool.get()] if work != "get" else []
@@ -395,8 +521,19 @@ def test_interrupted_before_the_lock(account: Account, work: str) -> None:
     pool._lock = Refusing()
     with pytest.raises(KeyboardInterrupt):
         getattr(pool, work)(*things)
-    pool._empty()
-    check_usable(pool, account)
+    faults.check_usable(pool, account)
+
+
+def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
+    """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
+    proxy: Any = ppp.Proxy("old", closer=account.closer)
+    setters: dict[str, Any] = {"_set_obj": ["new"], "_set_fun": account.fun}
+    for name, given in setters.items():
+        object.__getattribute__(proxy, "_state").lock = Refusing()
+        with pytest.raises(KeyboardInterrupt):
+            getattr(proxy, name)(given)
+    assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
+    assert (len(account.closed), account.alive) == (1, [])
 
 
 class Injected(BaseException):
@@ -409,114 +546,54 @@ class Victim(Task):
     ready = over = False
     struck = 0
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(self._survive)
-        self.work = work
+    def __init__(self, work: faults.Work) -> None:
+        super().__init__(self._survive, work)
 
-    def _survive(self) -> None:
+    def _survive(self, work: faults.Work) -> None:
         while not self.over:
             try:
-                self._repeat()
+                self._repeat(work)
             except Injected:
                 self.struck += 1
 
-    def _repeat(self) -> None:
+    def _repeat(self, work: faults.Work) -> None:
         self.ready = True
         while not (self.over and self.ready):  # else an exception is on its way
-            self.work()
+            work()
 
     def strike(self) -> None:
         """Raise an exception in the thread (called by another one)."""
         self.ready = False
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self.ident or 0), ctypes.py_object(Injected)
-        )
+        ident = ctypes.c_ulong(self.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Injected))
 
 
-@since_311
+@faults.since_311
 @pytest.mark.parametrize("through", ["pool", "proxy"])
-def test_exceptions_injected_into_threads(account: Account, through: str) -> None:
+def test_exceptions_injected_into_threads(account: faults.Account, through: str) -> None:
     """Exceptions injected into four threads that use two objects in blocks, and time out, lose nothing."""
-    proxy = ppp.Proxy[Any](fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
-    pool = proxy._pool
-    assert pool is not None
-    borrow: Callable[[float], Any] = pool.obj if through == "pool" else proxy._obj
+    proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
+    borrow: Callable[[float], Any] = proxy._pool.obj if through == "pool" else proxy._obj
 
     def work() -> None:
         with suppress(ppp.TimeOut), borrow(random.random() * 0.001):
             time.sleep(random.random() * 50e-6)
 
     victims = [Victim(work) for _ in range(4)]
-    interval = sys.getswitchinterval()
-    with untraced(), quiet(Injected):
-        sys.setswitchinterval(1e-5)
-        try:
-            for victim in victims:
-                victim.start()
-            limit = time.monotonic() + SHARE
-            while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
-                victim = random.choice(victims)
-                if victim.ready:
-                    victim.strike()
-                time.sleep(0)
-            for victim in victims:
-                victim.over = True
-                victim.join(1.0)
-                if victim.is_alive():  # the last one was lost, as in a finalizer
-                    victim.strike()
-                victim.result(PATIENCE)
-        finally:
-            sys.setswitchinterval(interval)
+    limit = time.monotonic() + faults.SHARE
+    with faults.untraced(), faults.quiet(Injected), faults.switching(1e-5):
+        for victim in victims:
+            victim.start()
+        while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
+            victim = random.choice(victims)
+            if victim.ready:
+                victim.strike()
+            time.sleep(0)
+        for victim in victims:
+            victim.over = True
+            victim.join(1.0)
+            if victim.is_alive():  # the last one was lost, as in a finalizer
+                victim.strike()
+            victim.result(faults.PATIENCE)
     gc.collect()
-    check_usable(pool, account)
-
-
-def test_interrupted_constructor_of_a_block() -> None:
-    """A block that was interrupted in its constructor goes quietly."""
-    with ppp.Pool(str) as pool:
-        for block in (pool.obj(), ppp.Proxy(1)._obj()):
-            cls: Any = type(block)
-            cls.__new__(cls)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-@pytest.mark.parametrize("where", ["make", "open", "lend", "take_back", "reset", "close", "check"])
-@pytest.mark.parametrize("through", ["pool", "THREAD", "VERSATILE"])
-def test_interrupted_hook(factory: Factory, through: str, where: str, error: type[BaseException]) -> None:
-    """An interruption raised in any hook loses no permit and no object, and leaves none with the thread."""
-    proxy = ppp.Proxy[Any](
-        fun=factory,
-        scope=ppp.Proxy.Scope.AUTO if through == "pool" else ppp.Proxy.Scope[through],
-        max_size=1,
-        min_size=0,
-        max_use=1 if where == "close" else 0,
-        opener=Resource.open,
-        getter=Resource.lend,
-        retter=Resource.take_back,
-        reset=Resource.reset,
-        closer=Resource.close,
-        health=Resource.check,
-        check_after_idle=0.0 if where == "check" else None,
-        delay=HOUR,
-    )
-    pool = proxy._pool
-    assert pool is not None
-
-    def work() -> None:
-        for _ in range(2):  # an examination comes with the second one
-            if through == "pool":
-                use(pool)
-            else:
-                proxy._get_obj(timeout=1.0)
-                proxy._ret_obj()
-
-    for _ in range(3):
-        factory.fails[where] = error()
-        with pytest.raises(error):
-            work()
-        factory.fails.clear()
-        assert not proxy._has_obj()
-        check_balance(pool, factory)
-        pool.invalidate(pool.get(timeout=0))
-    assert factory.most_alive == 1
-    check_usable(pool, factory)
+    faults.check_usable(proxy._pool, account)

@@ -1,8 +1,8 @@
-"""A state machine over the whole public interface of `Pool`, against a naive model in plain lists.
+"""A walk over the whole public interface of `Pool`, against a naive model in plain lists.
 
 Time is turned by hand, and the steps of the housekeeper are steps like all others: its thread, which a
 return wakes to fill the pool, does nothing, and each step ends with a filling instead. Hooks that fail are a
-rule too, and the model says exactly what has to happen then; where the contract leaves open which one of
+step too, and the model says exactly what has to happen then; where the contract leaves open which one of
 several causes is counted, it believes the counters. By default the machine does the same steps each time;
 with `PPP_STRESS_SECONDS` it looks for new ones.
 """
@@ -18,26 +18,25 @@ from typing import Any
 
 import pytest
 from conftest import Clock
-from helpers import HOUR, permits
-from helpers_faults import STRESS
-from hypothesis import HealthCheck, Phase, settings
+from helpers import HOUR
+from helpers_faults import STRESS, Broken, Fault, quiet
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ProxyPatternPool as ppp
 
-HOOKS = ("fun", "opener", "getter", "retter", "reset", "closer", "health")
+HOOKS = ("opener", "getter", "retter", "reset")
+FEATURES: dict[str, tuple[Any, ...]] = {
+    "max_use": (0, 0, 1, 2, 5),
+    "max_avail_delay": (0.0, 25.0),
+    "max_using_delay": (0.0, 15.0),
+    "max_using_delay_kill": (0.0, 45.0),
+    "max_lifetime": (0.0, 0.0, 106.0),
+    "check_after_idle": (None, 0.0, 25.0),
+}
 CAUSES = ("nkilled", "nrecycled", "nwornout", "nexpired", "ninvalidated", "nreset_errors")
 CHECKS = ("nhealth", "bad_health", "hc_errors", "nchecks")
 COUNTED = ("nuses", *CAUSES, *CHECKS)
-
-
-class Fault(Exception):
-    """What a failing hook raises."""
-
-
-class Broken(Exception):
-    """What destroys an object when it leaves `with pool.obj()`."""
 
 
 class Still(ppp.Pool[Any]):
@@ -68,42 +67,39 @@ class Thing:
     old: bool = False  # drained while lent
 
 
-class Machine(RuleBasedStateMachine):
+class Machine:
     """The pool and its model, step by step."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = Clock()
-        # what the pool has called, what fails as it calls it next, and what came of the last step
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.clock = Still.clock = Clock()
+        # what the pool has made, and what fails when it is called next
         self.made: list[Thing] = []
         self.numbers: list[int] = []
-        self.calls: list[str] = []
         self.armed: set[str] = set()
-        self.fired: dict[str, Fault] = {}
-        self.result: Any = None
-        self.error: Exception | None = None
-        self.new: list[Thing] = []
         self.wrong: list[str] = []
         # the model
         self.idle: list[Thing] = []
         self.lent: list[Thing] = []
-        self.gone: list[Thing] = []
         self.counted: Counter[str] = Counter()
         self.shut = False
-        self.open_counts = False  # whether the contract leaves open what this step has counted
+        self.open_counts = True  # whether the contract leaves open what this step has counted
+        self.features = {name: self.choose(*values) for name, values in FEATURES.items()}
+        self.max_size, self.min_size = self.choose(
+            (0, 0), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (3, 3), (4, 2)
+        )
+        self.hooks = {"closer", "health", *data.draw(st.sets(st.sampled_from(HOOKS)))}
+        parameters = self.features | {name: self.hook(name) for name in sorted(self.hooks)}
+        parameters |= {"timeout": 0.0, "invalidate_on": (Broken,), "delay": HOUR}
         self.pool: Any = None
-        ppp.log.disabled = True
+        self.do(lambda: Still(self.fun, self.max_size, self.min_size, **parameters))
+        self.pool = self.result
+        self.add(self.new)
+        assert len(self.idle) == self.min_size
+        self.check()
 
-    def teardown(self) -> None:
-        """Shut down, and look whether everything was closed once."""
-        ppp.log.disabled = False
-        if (pool := self.pool) is None:
-            return
-        self.armed.clear()
-        pool.shutdown()
-        assert [thing for thing in self.made if thing.closings != 1] == []
-        assert (pool._nobjs, pool._ncreated, pool._ndestroys) == (0, len(self.made), len(self.made))
-        assert not self.max_size or permits(pool) == (self.max_size, self.max_size)
+    def choose(self, *options: Any) -> Any:
+        return self.data.draw(st.sampled_from(options))
 
     def call(self, hook: str) -> None:
         """Note a call, look at the pool from inside of it, and fail if armed."""
@@ -133,32 +129,6 @@ class Machine(RuleBasedStateMachine):
 
         return run
 
-    @initialize(
-        sizes=st.sampled_from([(0, 0), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (3, 3), (4, 2)]),
-        features=st.fixed_dictionaries(
-            {
-                "max_use": st.sampled_from([0, 0, 1, 2, 5]),
-                "max_avail_delay": st.sampled_from([0.0, 0.0, 25.0]),
-                "max_using_delay": st.sampled_from([0.0, 15.0]),
-                "max_using_delay_kill": st.sampled_from([0.0, 0.0, 45.0]),
-                "max_lifetime": st.sampled_from([0.0, 0.0, 106.0]),
-                "check_after_idle": st.sampled_from([None, 0.0, 25.0]),
-            }
-        ),
-        hooks=st.sets(st.sampled_from(["getter", "retter", "reset", "opener"])),
-    )
-    def build(self, sizes: tuple[int, int], features: dict[str, Any], hooks: set[str]) -> None:
-        self.max_size, self.min_size = sizes
-        self.features = features
-        self.hooks = hooks | {"closer", "health"}
-        Still.clock = self.clock
-        parameters: dict[str, Any] = {**features, "timeout": 0.0, "invalidate_on": (Broken,), "delay": HOUR}
-        parameters.update({name: self.hook(name) for name in sorted(self.hooks)})
-        self.pool = Still(self.fun, self.max_size, self.min_size, **parameters)
-        self.add(self.made)
-        assert len(self.idle) == self.min_size
-        self.open_counts = True
-
     def add(self, things: list[Thing]) -> None:
         """Put new things among the idle ones."""
         for thing in things:
@@ -166,13 +136,10 @@ class Machine(RuleBasedStateMachine):
         self.idle += things
 
     def close(self, thing: Thing, *causes: str) -> None:
-        """Move an thing to those gone."""
-        place = self.idle if thing in self.idle else self.lent
-        place.remove(thing)
-        self.gone.append(thing)
+        """Strike out a thing, which has been closed."""
+        (self.idle if thing in self.idle else self.lent).remove(thing)
         assert thing.closings == 1, f"{thing} is still open"
-        if len(causes) == 1:
-            self.counted[causes[0]] += 1
+        self.counted.update(causes if len(causes) == 1 else ())
         self.open_counts |= len(causes) > 1  # any of them is counted
 
     def expired(self, thing: Thing) -> bool:
@@ -187,10 +154,13 @@ class Machine(RuleBasedStateMachine):
     def do(self, work: Callable[[], Any]) -> None:
         """Do a step with the real pool, and note all that came of it."""
         made = len(self.made)
-        self.fired, self.calls, self.result, self.error = {}, [], None, None
+        self.fired: dict[str, Fault] = {}
+        self.calls: list[str] = []
+        self.result: Any = None
+        self.error: BaseException | None = None
         try:
             self.result = work()
-        except Exception as error:
+        except BaseException as error:
             self.error = error
         self.new = self.made[made:]
 
@@ -208,7 +178,6 @@ class Machine(RuleBasedStateMachine):
         self.add([thing for thing in self.new if not thing.closings])
         if self.fired:
             assert len(self.new) <= missing
-            self.gone += [thing for thing in self.new if thing.closings]
         else:
             assert len(self.new) == missing
 
@@ -251,9 +220,8 @@ class Machine(RuleBasedStateMachine):
         self.lent.append(chosen)
         return chosen
 
-    @rule(timeout=st.sampled_from([None, 0, 0.0]))
-    def get(self, timeout: float | None) -> None:
-        self.do(lambda: self.pool.get(timeout))
+    def get(self) -> None:
+        self.do(lambda: self.pool.get(self.choose(None, 0, 0.0)))
         thing = self.expect_get(self.result)
         assert self.new == []
         assert self.error is None or thing is None
@@ -279,29 +247,21 @@ class Machine(RuleBasedStateMachine):
             self.idle.append(thing)
         self.fill()
 
-    @precondition(lambda self: self.lent)
-    @rule(which=st.integers(0, 9))
-    def ret(self, which: int) -> None:
-        thing = self.lent[which % len(self.lent)]
+    def ret(self) -> None:
+        thing = self.choose(*self.lent)
         self.do(lambda: self.pool.ret(thing))
         self.expect_ret(thing)
 
-    @rule(error=st.sampled_from([None, None, Fault, Broken, KeyboardInterrupt]))
-    def with_obj(self, error: type[BaseException] | None) -> None:
+    def with_obj(self) -> None:
         """Use an object in a block, which may end by an exception."""
         got: list[Thing] = []
-        raised: list[BaseException] = []
+        body = self.choose(None, None, Fault(), Broken(), KeyboardInterrupt())
 
         def use() -> None:
-            try:
-                with self.pool.obj() as thing:
-                    got.append(thing)
-                    if error is not None:
-                        raise error("body")
-            except BaseException as exc:
-                if exc.args != ("body",):
-                    raise
-                raised.append(exc)
+            with self.pool.obj() as thing:
+                got.append(thing)
+                if body is not None:
+                    raise body
 
         self.do(use)
         thing = self.expect_get(got[0] if got else None)
@@ -310,34 +270,30 @@ class Machine(RuleBasedStateMachine):
             assert self.new == []
             self.refill()
             return
-        assert self.error is None
-        assert bool(raised) is (error is not None)
-        if error is not None and issubclass(error, Broken):
+        assert self.error is body
+        self.error = None
+        if isinstance(body, Broken):
             self.close(thing, "ninvalidated")
             assert "retter" not in self.calls
             self.fill()
         else:
             self.expect_ret(thing)
 
-    @precondition(lambda self: self.lent)
-    @rule(which=st.integers(0, 9))
-    def invalidate(self, which: int) -> None:
-        thing = self.lent[which % len(self.lent)]
+    def invalidate(self) -> None:
+        thing = self.choose(*self.lent)
         self.do(lambda: self.pool.invalidate(thing))
         assert "retter" not in self.calls
         self.close(thing, "ninvalidated")
         self.fill()
 
-    @rule(which=st.integers(0, 99), invalidate=st.booleans())
-    def wrong_return(self, which: int, invalidate: bool) -> None:
-        """Return what is not lent: returned already, destroyed, or never seen."""
-        others = [*self.idle, *self.gone, Thing(-1)]
-        thing = others[which % len(others)]
-        self.do(lambda: (self.pool.invalidate if invalidate else self.pool.ret)(thing))
+    def wrong_return(self) -> None:
+        """Return what is not lent: idle, destroyed, or never seen."""
+        gone = [thing for thing in self.made if thing.closings]
+        thing = self.choose(Thing(-1), *gone[-1:], *self.idle)
+        self.do(lambda: self.choose(self.pool.invalidate, self.pool.ret)(thing))
         assert (self.error, self.calls) == (None, [])
         self.refill()
 
-    @rule()
     def drain(self) -> None:
         self.do(self.pool.drain)
         for thing in self.lent:
@@ -346,11 +302,10 @@ class Machine(RuleBasedStateMachine):
             self.close(thing)
         self.fill()
 
-    @rule(least=st.sampled_from([None, 0, 1, 2, 3]), most=st.sampled_from([None, 1, 2, 4]))
-    def resize(self, least: int | None, most: int | None) -> None:
+    def resize(self) -> None:
         if self.shut:
             return
-        most = most if self.max_size else None
+        least, most = self.choose(None, 0, 1, 2, 3), self.choose(None, 1, 2, 4) if self.max_size else None
         self.do(lambda: self.pool.resize(min_size=least, max_size=most))
         self.max_size = self.max_size if most is None else most
         least = self.min_size if least is None else least
@@ -364,34 +319,25 @@ class Machine(RuleBasedStateMachine):
             self.close(thing)
         self.fill()
 
-    @rule(sure=st.integers(0, 4))
-    def shutdown(self, sure: int) -> None:
-        """Shut down, now and then."""
-        if sure and not self.shut:
-            return
-        self.do(self.pool.shutdown)
-        self.shut, self.min_size = True, 0
-        for thing in [*self.idle, *self.lent]:
-            self.close(thing)
-        self.fill()
-
-    @rule(sure=st.integers(0, 3))
-    def delete(self, sure: int) -> None:
-        """Close every object, and keep the pool, now and then."""
-        if sure:
-            return
+    def close_all(self) -> None:
+        """Close every object, and keep the pool."""
         self.do(self.pool.__delete__)
         for thing in [*self.idle, *self.lent]:
             self.close(thing)
         self.fill()
 
-    @rule(seconds=st.sampled_from([10, 10, 30, 100, 500]))
-    def advance(self, seconds: float) -> None:
-        """Let time pass: never to the very moment at which something is due."""
-        self.clock.advance(seconds)
+    def shutdown(self) -> None:
+        self.do(self.pool.shutdown)
+        self.shut, self.min_size = True, 0
+        self.close_all()
 
-    @rule(check=st.booleans())
-    def round(self, check: bool) -> None:
+    def advance(self) -> None:
+        """Let time pass: never to the very moment at which something is due."""
+        self.clock.advance(self.choose(10, 10, 30, 100, 500))
+
+    def round(self) -> None:
+        check = self.choose(True, False)
+        self.clock.advance(self.choose(0, 10, 30, 50))
         now = self.clock.now
         kill, limit = self.features["max_using_delay_kill"], self.features["max_avail_delay"]
         killable = [thing for thing in self.lent if kill and now - thing.got >= kill]
@@ -424,31 +370,32 @@ class Machine(RuleBasedStateMachine):
                 self.close(thing)
         self.fill()
 
-    @rule(hook=st.sampled_from(HOOKS))
-    def arm(self, hook: str) -> None:
+    def arm(self) -> None:
         """Let the next call of a hook fail."""
-        if hook in (*self.hooks, "fun"):
-            self.armed.add(hook)
+        self.armed.add(self.choose("fun", *sorted(self.hooks)))
 
-    @precondition(lambda self: self.idle)
-    @rule(which=st.integers(0, 9))
-    def fall_sick(self, which: int) -> None:
-        self.idle[which % len(self.idle)].sick = True
+    def fall_sick(self) -> None:
+        self.choose(*self.idle).sick = True
 
-    @invariant()
-    def nothing_is_lost(self) -> None:
+    def step(self) -> None:
+        """Do a step at random, and see that all is well."""
+        steps = 4 * [self.get] + 3 * [self.with_obj, self.round] + 2 * [self.wrong_return, self.arm]
+        steps += [*3 * [self.ret], self.invalidate] * bool(self.lent)
+        steps += [self.advance, self.drain, self.resize, self.close_all] + [self.fall_sick] * bool(self.idle)
+        self.choose(*steps)()
+        self.check()
+
+    def check(self) -> None:
         """See that model and pool agree, object by object, permit by permit, counter by counter."""
-        if (pool := self.pool) is None:
-            return
-        stats = pool.stats()
-        json.dumps(stats)
+        pool = self.pool
+        stats = json.loads(str(pool))
         alive = [thing for thing in self.made if not thing.closings]
         assert self.wrong == []
         assert set(self.idle) == set(pool._avail)
         assert set(self.lent) == set(pool._using)
-        assert len(pool._todel) == 0
+        assert list(pool._todel) == []
         assert {*self.idle, *self.lent} == set(alive)
-        assert all(thing.closings == 1 for thing in self.gone)
+        assert all(thing.closings <= 1 for thing in self.made)
         if self.max_size:
             free = max(0, self.max_size - len(self.lent))
             assert stats["sem"] == {"value": free, "init": self.max_size}
@@ -471,9 +418,9 @@ class Machine(RuleBasedStateMachine):
         assert stats["shutdown"] is self.shut
 
 
-Machine.TestCase.settings = settings(
-    max_examples=int(10 * STRESS) if STRESS else 40,
-    stateful_step_count=40,
+@pytest.mark.timeout(60 + 10 * STRESS)
+@settings(
+    max_examples=int(10 * STRESS) if STRESS else 80,
     deadline=None,
     derandomize=not STRESS,
     database=None,
@@ -481,8 +428,14 @@ Machine.TestCase.settings = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.mark.timeout(60 + 10 * STRESS)
-class TestModel(Machine.TestCase):  # type: ignore[misc, valid-type]
+@given(st.data())
+def test_model(data: st.DataObject) -> None:
     """No sequence of uses and failures of a pool loses a permit or an object."""
+    with quiet():
+        machine = Machine(data)
+        for _ in range(40):
+            machine.step()
+        machine.armed.clear()
+        machine.shutdown()
+        for _ in range(3):
+            machine.step()
