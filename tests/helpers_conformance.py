@@ -6,32 +6,19 @@ Run as a program, it writes the page of the documentation: the rows that differ,
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import html
-import inspect
-import json
-import math
-import operator
-import os
+import importlib
 import textwrap
-from collections.abc import AsyncIterator, Callable, MutableMapping, Sized
-from pathlib import Path, PurePosixPath
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import ProxyPatternPool as ppp
 
-_FOR_THE_ROWS = (
-    collections,
-    contextlib,
-    inspect,
-    json,
-    math,
-    operator,
-    os,
-    PurePosixPath,
-    Sized,
-)  # used by the rows
+_USED = "collections inspect json math operator os pathlib".split()
+USED = {name: importlib.import_module(name) for name in _USED}
+"""The modules that rows use, beside what follows here."""
 PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
 
 
@@ -45,10 +32,10 @@ class Number:
         return f"Number({self.value!r})"
 
 
-def _answer(name: str, in_place: bool = False) -> Callable[..., Any]:
+def _answer(name: str) -> Callable[..., Any]:
     def answer(self: Any, *others: Any) -> Any:
         text = " ".join(map(str, (name, self.value, *others)))
-        if not in_place:
+        if not name.startswith("i"):
             return text
         self.value = text
         return self
@@ -59,11 +46,8 @@ def _answer(name: str, in_place: bool = False) -> Callable[..., Any]:
 _NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
 ARITHMETIC = dict(zip(_NAMES, "+ - * @ / // % ** << >> & ^ |".split(), strict=True))
 
-for _name in [*ARITHMETIC, "divmod"]:
+for _name in ["divmod", "rdivmod", *(kind + name for name in ARITHMETIC for kind in ("", "r", "i"))]:
     setattr(Number, f"__{_name}__", _answer(_name))
-    setattr(Number, f"__r{_name}__", _answer(f"r{_name}"))
-    if _name != "divmod":
-        setattr(Number, f"__i{_name}__", _answer(f"i{_name}", in_place=True))
 
 
 class Thing:
@@ -85,43 +69,25 @@ class Thing:
         return item == "inside"
 
 
-ANSWERS = {
-    "__str__": "a thing",
-    "__bytes__": b"thing",
-    "__format__": "formatted",
-    "__hash__": 42,
-    "__bool__": False,
-    "__dir__": ["x", "y"],
-    "__len__": 3,
-    "__reversed__": "cba",
-    "__complex__": 1 + 2j,
-    "__int__": 5,
-    "__float__": 2.5,
-    "__index__": 2,
-    **{f"__{name}__": name for name in "neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()},
-}
-"""What a thing's special methods answer."""
-
+_NAMES = "str format reversed neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()
+ANSWERS: dict[str, Any] = {"hash": 42, "bool": False, "len": 3, "complex": 1 + 2j, "int": 5, "float": 2.5}
+"""What a thing's special methods answer; those named before answer their names."""
+ANSWERS |= {"index": 2, "bytes": b"thing", "dir": ["x"], **{name: name for name in _NAMES}}
 for _name, _value in ANSWERS.items():
-    setattr(Thing, _name, lambda self, *args, value=_value: value)
+    setattr(Thing, f"__{_name}__", lambda self, *args, value=_value: value)
 
 
 class Dynamic:
     """Finds, takes and gives up attributes by methods of its own."""
 
-    log: list[str]
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "log", [])
-
     def __getattr__(self, name: str) -> str:
         return f"found {name}"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.log.append(f"set {name} {value}")
+        vars(self).setdefault("log", []).append(f"set {name} {value}")
 
     def __delattr__(self, name: str) -> None:
-        self.log.append(f"del {name}")
+        vars(self)["log"] = f"del {name}"
 
 
 class Meta(type):
@@ -185,6 +151,43 @@ class Descriptor:
     __delete__ = __set__
 
 
+class Shy:
+    """Refuses every other operand."""
+
+    def _refuse(self, other: object) -> Any:
+        return NotImplemented
+
+    __add__ = __radd__ = __iadd__ = __lt__ = __gt__ = __sub__ = __pow__ = _refuse
+
+
+class Keen:
+    """Takes every operand that others refuse."""
+
+    def __radd__(self, other: object) -> str:
+        return "taken"
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+
+class Odd:
+    """Has a method in the instance, an operator that gives another object, and special names of no table."""
+
+    __array_priority__ = 5
+
+    def __init__(self) -> None:
+        self.__len__ = lambda: 5  # type: ignore[method-assign] # is not asked
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iadd__(self, other: object) -> Odd:
+        return Odd()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
 def function(a: int, /, b: int = 2, *args: int, self: int = 3, **kwargs: int) -> Any:
     """Be the function."""
     return a, b, args, self, kwargs
@@ -219,12 +222,12 @@ class Row:
         return self.code.replace(":\n  ", ": ").replace("\n  ", " ").replace("\n", "; ")
 
     def make(self) -> Any:
-        return eval(self.thing, dict(globals()))
+        return eval(self.thing, {**globals(), **USED})
 
     def run(self, x: Any) -> str:
         """Run the code on an object or a proxy, and give its result, or the exception's name, as text."""
         code = self.code if "r = " in self.code else f"r = {self.code}"
-        space = {**globals(), "x": x}
+        space = {**globals(), **USED, "x": x}
         try:
             if "async " in code or "await " in code:
                 exec(f"async def main(x):\n{textwrap.indent(code, '  ')}\n  return r", space)
@@ -266,10 +269,16 @@ ROWS = [
     Row("__mro_entries__", "Base", "class C(x): pass\nr = C.__mro__[1] is Base"),
     Row("__mro_entries__", "list[int]", "class C(x): pass\nr = C.__mro__[1] is list"),
     Row("__prepare__", "Meta", "class C(metaclass=x): pass\nr = C.prepared"),
-    Row("__instancecheck__, __subclasscheck__", "Sized", "(isinstance('', x), issubclass(int, x))"),
+    Row("__instancecheck__", "collections.abc.Sized", "(isinstance('', x), issubclass(int, x))"),
     Row("__instancecheck__, __subclasscheck__", "int", "(isinstance(1, x), issubclass(bool, x))"),
     Row("__subclasscheck__", "bool", "issubclass(x, int)"),
     Row("__class_getitem__", "Base", "x[int]"),
+    Row(
+        "__mro_entries__", "str", "class C(x):\n  def upper(self): return super().upper()\nr = C('a').upper()"
+    ),
+    Row("__subclasscheck__", "str", "class C(x): pass\nr = issubclass(C, x), isinstance(C(), x)"),
+    Row("__call__", "LookupError", "r = raised(x('lost'))"),
+    Row("__setattr__", "type('T', (), {'legs': 3})", "x.legs += 1\nr = x.legs"),
     Row("__call__", "Thing()", "x(1, *[2], key=3)"),
     Row("__call__", "function", "x(1, 2, 3, self=4, obj=5, proxy=6, args=7, name=8)"),
     Row("__call__", "function", "(x(1), x.__call__(1), list(map(x, [1])))"),
@@ -295,6 +304,13 @@ ROWS = [
     Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, type(x), before"),
     Row("__iadd__", "Thing()", "x.x += 2\nr = vars(x)"),
     Row("__iadd__, __setitem__", "[1, 2, 3]", "x[0] += 1\nr = x"),
+    Row("__iadd__", "[1]", "y = x; y += [2]; y *= 2\nr = y is x, y"),
+    Row("__iadd__", "Odd()", "y = x; y += 1\nr = y is x, type(y), y == 1"),
+    Row("__len__", "Odd()", "len(x)"),
+    Row("__getattr__", "Odd()", "(x.__array_priority__, hasattr(x, '__nothing__'))"),
+    Row("__add__, __lt__", "Shy()", "(x + Keen(), x + ppp.Proxy(Keen()), x < Keen(), x < ppp.Proxy(Keen()))"),
+    Row("__radd__, __gt__", "Keen()", "(Shy() + x, ppp.Proxy(Shy()) + x, Shy() < x)"),
+    *(Row("__add__, __sub__", "Shy()", code) for code in ("x + 1", "1 + x", "x - 1", "pow(x, 2, 3)")),
     Row("__add__", "'a'", "x + 1"),
     Row("__radd__", "[1, 2]", "[0] + x"),
     Row("__rmul__", "3", "'ab' * x"),
@@ -319,7 +335,7 @@ for _name, _symbol in ARITHMETIC.items():
 
 LEFT_OUT = [
     Row("__await__", "Waitable()", "r = await x"),
-    Row("__fspath__", "PurePosixPath('/somewhere')", "os.fspath(x)"),
+    Row("__fspath__", "pathlib.PurePosixPath('/somewhere')", "os.fspath(x)"),
     Row("__buffer__, __release_buffer__", "b'bytes'", "bytes(memoryview(x))"),
     Row("__length_hint__", "iter([1, 2, 3])", "operator.length_hint(x)"),
     Row("__get__", "Descriptor()", "type('C', (), {'a': x})().a"),
@@ -387,6 +403,7 @@ MODES: dict[str, Callable[[Row], ppp.Proxy[Any]]] = {
     "THREAD": lambda row: ppp.Proxy(fun=lambda _: row.make(), max_size=None),
     "THREAD with pool": lambda row: _pooled(row, ppp.Proxy.Scope.THREAD),
     "WERKZEUG": lambda row: _pooled(row, ppp.Proxy.Scope.WERKZEUG),
+    "proxy of a proxy": lambda row: ppp.Proxy(ppp.Proxy(row.make())),
 }
 
 
@@ -434,9 +451,9 @@ def render() -> str:
 <!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->
 
 A proxy answers as the object it stands for. A test runs each special method of Python's data model
-on objects, and through four kinds of proxies of them: shared, one for each thread, the same with a
-pool, and one with werkzeug's scope. {len({name for row in ROWS for name in row.names})} special names, in \
-{len(ROWS)} pieces of code,
+on objects, and through five kinds of proxies of them: shared, one for each thread, the same with a
+pool, one with werkzeug's scope, and a proxy of a proxy. \
+{len({name for row in ROWS for name in row.names})} special names, in {len(ROWS)} pieces of code,
 give the same result through all of them. This page lists the others.
 
 ## Left out on purpose

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import gc
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,18 @@ class Place:
 
             place = greenlet.greenlet(run_in_greenlet)
             place.switch(int, ())  # its first arguments are kept as long as it runs
-            self.run = lambda function, *args: place.switch(function, args).result(0)
+            self.run = lambda function, *args: place.switch(function, args)
             self.end = lambda: place.switch(None, ())
 
 
 def run_in_greenlet(function: Any, args: Any) -> None:
-    """Run what the parent gives, and give the outcomes to the parent, until that gives nothing."""
+    """Run what the parent gives, and give the results to the parent, until that gives nothing."""
     import greenlet
 
     while function is not None:
-        outcome: Future[Any] | None = Future()
-        try:
-            outcome.set_result(function(*args))  # type: ignore[union-attr]
-        except BaseException as error:
-            outcome.set_exception(error)  # type: ignore[union-attr]
-        function = args = None
-        given, outcome = outcome, None
-        function, args = greenlet.getcurrent().parent.switch(given)
+        results = [function(*args)]
+        function = args = None  # which nothing here keeps meanwhile
+        function, args = greenlet.getcurrent().parent.switch(results.pop())
 
 
 def stream(proxy: Any) -> Generator[Any, None, None]:
@@ -61,53 +56,34 @@ def stream(proxy: Any) -> Generator[Any, None, None]:
 
 
 def left_elsewhere(proxy: Any, here: Place, there: Place) -> None:
-    """A block left elsewhere returns its object, drawn or found, and clears it where it was entered."""
+    """A block left elsewhere returns its object, drawn or found, clears its place, and stops no error."""
     for found in (False, True):
         if found:
             here.run(proxy._get_obj)
         block = proxy._obj()
         conn = here.run(block.__enter__)
         assert here.run(proxy._has_obj)
-        there.run(block.__exit__, None, None, None)
+        assert not there.run(block.__exit__, ValueError, ValueError("cancelled"), None)
         assert not here.run(proxy._has_obj)
         assert list(proxy._pool._avail) == [conn]
     with proxy._obj() as other:
         assert here.run(proxy._get_obj) is not other, "in two hands"
 
 
-def left_inside_another_block(proxy: Any, here: Place, there: Place) -> None:
-    """A block that is left inside a block of another place ends neither that block nor its object."""
-    first, second = stream(proxy), stream(proxy)
-    conn = here.run(next, first)
-    theirs = there.run(next, second)
-    there.run(first.close)
-    assert there.run(proxy._get_obj) is theirs
-    assert (list(proxy._pool._using), list(proxy._pool._avail)) == ([theirs], [conn])
-    there.run(second.close)
-    assert all_back(proxy)
-    assert not there.run(proxy._has_obj)
-
-
 def left_by_the_collector(proxy: Any, here: Place, there: Place) -> None:
-    """A forgotten generator's block is left wherever the collector comes, and ends its own lease."""
-    there.run(proxy._get_obj)
+    """A forgotten generator's block is left wherever the collector comes, and ends no other block there."""
     generators = [stream(proxy)]
     conn = here.run(next, generators[0])
     here.run(int)  # by now that thread has forgotten the generator
+    with_own = stream(proxy)
+    theirs = there.run(next, with_own)
     there.run(generators.clear)
     there.run(gc.collect)
-    assert (there.run(proxy._has_obj), here.run(proxy._has_obj)) == (True, False)
-    assert list(proxy._pool._avail) == [conn]
-
-
-def left_by_an_error_elsewhere(proxy: Any, here: Place, there: Place) -> None:
-    """An error that is thrown into a block elsewhere comes out of it, and the object is returned."""
-    generator = stream(proxy)
-    here.run(next, generator)
-    with pytest.raises(ValueError, match="cancelled"):
-        there.run(generator.throw, ValueError("cancelled"))
-    assert all_back(proxy)
     assert not here.run(proxy._has_obj)
+    assert there.run(proxy._get_obj) is theirs
+    assert list(proxy._pool._avail) == [conn]
+    there.run(with_own.close)
+    assert not there.run(proxy._has_obj)
 
 
 def left_late(proxy: Any, here: Place, there: Place) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import contextvars
 from typing import Any
 
 import pytest
@@ -145,34 +145,20 @@ def test_warning_names_the_line_of_the_block(keep: Keep, clock: Clock, messages:
     assert any(f"{__file__}:{line}" in text for text in messages()), messages()
 
 
-def test_overlapping_blocks_of_two_tasks(keep: Keep) -> None:
-    """Where tasks share an object, it goes back when the last of their blocks is left, not the first one."""
+@pytest.mark.parametrize("first", ["parent", "copy"])
+def test_overlapping_blocks_of_two_contexts(keep: Keep, first: str) -> None:
+    """Where contexts share an object, it goes back when the last of their blocks is left, not the first."""
     proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=1, timeout=0))
-
-    async def child(inside: asyncio.Event, leave: asyncio.Event) -> None:
-        with proxy._obj() as mine:
-            inside.set()
-            await leave.wait()
-            assert list(proxy._pool._using) == [mine]
-
-    async def main() -> None:
-        for child_first in (True, False):
-            inside, leave = asyncio.Event(), asyncio.Event()
-            mine = proxy._get_obj()
-            task = asyncio.create_task(child(inside, leave))
-            await inside.wait()
-            with proxy._obj() as same:
-                assert same is mine
-                if child_first:
-                    leave.set()
-                    await task
-                assert list(proxy._pool._using) == [mine]
-            assert all_back(proxy) == child_first
-            leave.set()
-            await task
-            assert all_back(proxy)
-
-    asyncio.run(main())
+    parent = contextvars.Context()
+    mine, copy = parent.run(lambda: (proxy._get_obj(), contextvars.copy_context()))
+    contexts = [parent, copy] if first == "parent" else [copy, parent]
+    blocks = [proxy._obj(), proxy._obj()]
+    for context, block in zip(contexts, blocks, strict=True):
+        assert context.run(block.__enter__) is mine
+    for context, block in zip(contexts, blocks, strict=True):
+        assert list(proxy._pool._using) == [mine]
+        context.run(block.__exit__, None, None, None)
+    assert all_back(proxy)
 
 
 class Noting(ppp.Proxy[Any]):
