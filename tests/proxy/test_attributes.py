@@ -7,8 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Keep, Spawn
-from helpers import Stop, wait_for
+from conftest import Keep
 from helpers_proxy import Scope, drawn, held_elsewhere, in_thread, of_each_kind
 
 import ProxyPatternPool as ppp
@@ -81,9 +80,8 @@ def test_what_the_object_has_is_changed_there() -> None:
 
 def test_proxy_keeps_what_the_object_has_not() -> None:
     """What the object lacks is kept by the proxy, in every thread, also when the object gets it later."""
-    for number in range(3):
-        thing = SimpleNamespace(x=1)
-        proxy = drawn(thing)[number]
+    thing = SimpleNamespace(x=1)
+    for proxy in drawn(thing):
         proxy.extra, proxy._hidden = 5, 6
         assert in_thread(lambda proxy=proxy: (proxy.extra, proxy._hidden)) == (5, 6)
         assert vars(thing) == {"x": 1}
@@ -94,6 +92,7 @@ def test_proxy_keeps_what_the_object_has_not() -> None:
         assert (proxy.extra, hasattr(proxy, "_hidden")) == ("object's", False)
         with pytest.raises(AttributeError):
             del proxy._hidden
+        del thing.extra
 
 
 class Watched:
@@ -160,20 +159,16 @@ def test_nothing_is_made_to_find_out(keep: Keep, parameters: dict[str, Any]) -> 
     assert (proxy.known, proxy._nobjs, proxy._has_obj()) == (5, 0, False)
 
 
-def test_two_threads_construct(spawn: Spawn) -> None:
+def test_two_threads_construct() -> None:
     """What one thread assigns is the object's, though another thread is in a constructor."""
-    stop = Stop()
+    thing, other = SimpleNamespace(x=1), SimpleNamespace(x=1)
+    plain: Any = ppp.Proxy(other)
 
     class Slow(ppp.Proxy[Any]):
         def __init__(self, thing: Any) -> None:
             super().__init__(thing)
-            stop()
+            in_thread(setattr, plain, "x", 2)
             self.x = "mine"
 
-    thing, other = SimpleNamespace(x=1), SimpleNamespace(x=1)
-    building = spawn(Slow, thing)
-    wait_for(stop.reached)
-    plain: Any = ppp.Proxy(other)
-    plain.x = 2
-    stop.go.set()
-    assert (building.result().x, thing.x, other.x) == ("mine", 1, 2)
+    built: Any = Slow(thing)
+    assert (built.x, thing.x, other.x) == ("mine", 1, 2)
