@@ -1,17 +1,15 @@
 """The conformance table: every special method of the data model, on an object and through proxies of it.
 
-Run as a program, it writes the page of the documentation: the rows that differ, and how many do not.
+The rows that differ are in the documentation's page.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import importlib
 import textwrap
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import ProxyPatternPool as ppp
@@ -19,7 +17,6 @@ import ProxyPatternPool as ppp
 _USED = "collections inspect json math operator os pathlib".split()
 USED = {name: importlib.import_module(name) for name in _USED}
 """The modules that rows use, beside what follows here."""
-PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
 
 
 class Number:
@@ -71,7 +68,7 @@ class Thing:
 
 _NAMES = "str format reversed neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()
 ANSWERS: dict[str, Any] = {"hash": 42, "bool": False, "len": 3, "complex": 1 + 2j, "int": 5, "float": 2.5}
-"""What a thing's special methods answer; those named before answer their names."""
+"""What a thing's special methods answer; some answer their names."""
 ANSWERS |= {"index": 2, "bytes": b"thing", "dir": ["x"], **{name: name for name in _NAMES}}
 for _name, _value in ANSWERS.items():
     setattr(Thing, f"__{_name}__", lambda self, *args, value=_value: value)
@@ -333,55 +330,6 @@ for _name, _symbol in ARITHMETIC.items():
     ]
 
 
-LEFT_OUT = [
-    Row("__await__", "Waitable()", "r = await x"),
-    Row("__fspath__", "pathlib.PurePosixPath('/somewhere')", "os.fspath(x)"),
-    Row("__buffer__, __release_buffer__", "b'bytes'", "bytes(memoryview(x))"),
-    Row("__length_hint__", "iter([1, 2, 3])", "operator.length_hint(x)"),
-    Row("__get__", "Descriptor()", "type('C', (), {'a': x})().a"),
-    Row("__set__", "Descriptor()", "c = type('C', (), {'a': x})(); c.a = 5\nr = vars(c)"),
-    Row("__delete__", "Descriptor()", "c = type('C', (), {'a': x})(); del c.a\nr = vars(c)"),
-    Row("__set_name__", "Descriptor()", "c = type('C', (), {'a': x})\nr = x.named"),
-]
-LIMITS = [
-    Row("str.join", "'a'", "'-'.join([x, 'b'])"),
-    Row("json", "{'a': 1}", "json.dumps(x)"),
-    Row("match", "[1, 2]", "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'"),
-    Row("raise", "KeyError('lost')", "r = raised(x)"),
-    Row("memory", "bytearray(b'abc')", "bytes(memoryview(x)[:1])"),
-    Row("list +=", "[1]", "y = z = [0]; y += x; r = z"),
-]
-_SEEN = "its presence alone changes what a thing is taken for"
-REASONS = {
-    "__await__": f"{_SEEN}: every proxy would be awaitable",
-    "__fspath__": f"{_SEEN}: every proxy would be a path",
-    "__buffer__": f"{_SEEN}: every proxy would be a buffer",
-    "__length_hint__": "a hint that fails would be an error where no hint is none",
-    "__get__": f"{_SEEN}: a proxy kept by a class would be called instead of given",
-    "__set__": f"{_SEEN}: a proxy kept by a class could not be replaced",
-    "__delete__": f"{_SEEN}: see `__set__`",
-    "__set_name__": "a class that keeps a proxy would draw its object",
-    "str.join": "C code that takes the characters of a real str",
-    "json": "C code that asks for the type, not for the class",
-    "match": "the patterns `[…]` and `{…}` ask for a mark on the type",
-    "raise": "Python raises nothing but real exceptions",
-    "memory": "see `__buffer__`",
-    "list +=": "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
-}
-"""Why the rows of these two tables differ."""
-
-NEVER = {
-    "__new__": "makes an object: called by calling its class, which is forwarded",
-    "__init__": "makes an object: called by calling its class, which is forwarded",
-    "__del__": "ends an object: the end of the proxy is not the end of the object",
-    "__slots__": "read from the class body when a class is made",
-    "__weakref__": "the object's own list of its weak references",
-    "__objclass__": "an attribute, read as any other",
-    "__module__": "an attribute, read as any other",
-    "__annotations__": "an attribute, read as any other",
-}
-"""Names of the data model which are looked up on nothing that a proxy stands for."""
-
 _DATA_MODEL = """
 new init del repr str bytes format lt le eq ne gt ge hash bool getattr getattribute setattr delattr dir get
 set delete objclass slots weakref dict init_subclass set_name mro_entries prepare class instancecheck
@@ -423,64 +371,3 @@ def through(row: Row, mode: str, drawn: bool = True) -> str:
         proxy._ret_obj()
         if proxy._pool is not None:
             proxy._pool.shutdown()
-
-
-def _code(text: str) -> str:
-    """Give a table cell with code in it."""
-    if "|" not in text and "`" not in text:
-        return f"`{text}`"
-    escaped = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in html.unescape(text))
-    return f"<code>{escaped}</code>"
-
-
-def _table(rows: list[Row], first: str) -> str:
-    heads = [first, "object `x`", "code", "on the object", "through a proxy", "why"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    for row in rows:
-        cells = [", ".join(map(_code, row.names)), *map(_code, (row.thing, row.shown))]
-        cells += [_code(direct(row)), _code(through(row, "SHARED")), REASONS[row.names[0]]]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def render() -> str:
-    """Make the page: what differs, and how much does not."""
-    never = [f"| {_code(name)} | {reason} |" for name, reason in NEVER.items()]
-    return f"""# Conformance
-
-<!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->
-
-A proxy answers as the object it stands for. A test runs each special method of Python's data model
-on objects, and through five kinds of proxies of them: shared, one for each thread, the same with a
-pool, one with werkzeug's scope, and a proxy of a proxy. \
-{len({name for row in ROWS for name in row.names})} special names, in {len(ROWS)} pieces of code,
-give the same result through all of them. This page lists the others.
-
-## Left out on purpose
-
-These are not forwarded. Take the object, `proxy._get_obj()`, where they are needed.
-
-{_table(LEFT_OUT, "special method")}
-
-## Out of reach
-
-Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.
-Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.
-
-{_table(LIMITS, "what")}
-
-## Not looked up on an object
-
-| name | why |
-| --- | --- |
-{chr(10).join(never)}
-
-## The proxy's own
-
-`copy.copy(x)` and `copy.deepcopy(x)` give the proxy itself.
-Pickled, a proxy carries its configuration, or the object that it was given.
-"""
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
