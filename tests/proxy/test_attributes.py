@@ -24,8 +24,9 @@ def test_attributes_are_the_object_s() -> None:
     names = ["x", "_conn", "_id", "_lock", "_closed", "__version__", "mro"]
     for proxy in of_each_kind(SimpleNamespace(**dict.fromkeys(names + OWN, "object's"))):
         assert [name for name in names + OWN if getattr(proxy, name) == "object's"] == names
-        with pytest.raises(AttributeError, match=r"SimpleNamespace.*'y'"):
+        with pytest.raises(AttributeError, match=r"SimpleNamespace.*'y'") as raised:
             _ = proxy.y
+        assert raised.value.__context__ is None
 
 
 class Account:

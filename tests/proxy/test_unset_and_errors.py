@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 from typing import Any
 from unittest import mock
 
 import pytest
 from conftest import Keep
-from helpers_proxy import Scope, held_elsewhere, is_instance
+from helpers_proxy import Scope
 
 import ProxyPatternPool as ppp
 
@@ -26,12 +25,11 @@ def run(use: str, proxy: Any) -> None:
     exec(use, {"p": proxy})
 
 
-def raised_by(use: str, proxy: Any, kind: type[BaseException]) -> BaseException:
-    """Give what a use raises, which has neither cause nor context."""
+def raises(use: str, proxy: Any, kind: type[BaseException]) -> None:
+    """Check what a use raises, which has neither cause nor context."""
     with pytest.raises(kind) as raised:
         run(use, proxy)
     assert (raised.value.__context__, raised.value.__cause__) == (None, None)
-    return raised.value
 
 
 def proxies() -> list[Any]:
@@ -40,7 +38,7 @@ def proxies() -> list[Any]:
 
 
 def test_answers() -> None:
-    """Text, formatting, truth, equality, names, classes and copies: an unset proxy answers for itself."""
+    """Text, formatting, truth, equality and names: an unset proxy answers for itself."""
     other: Any = ppp.Proxy()
     for proxy in proxies():
         texts = {repr(proxy), str(proxy), f"{proxy}", f"{proxy!r}", format(proxy), f"{proxy!s}", "%s" % proxy}  # noqa: UP031
@@ -48,15 +46,11 @@ def test_answers() -> None:
         assert bool(proxy) is False
         assert [proxy == thing for thing in (proxy, other, None, 1)] == [True, False, False, False]
         assert [proxy != thing for thing in (proxy, other, None)] == [False, True, True]
-        assert {"_set", "_get_obj"} <= set(dir(proxy))
-        assert not is_instance(proxy, (int, list, type))
-        assert issubclass(proxy.__class__, ppp.Proxy)
-        assert copy.copy(proxy) is copy.deepcopy([proxy])[0] is proxy
         assert repr(pickle.loads(pickle.dumps(proxy))) == "<Proxy unset>"
         assert proxy._has_obj() is False
         proxy._ret_obj()
         proxy._invalidate_obj()
-        for name in "x _x __x__ __wrapped__ __version__ __html__ _repr_html_ mro __name__".split():
+        for name in ("x", "_x", "__x__"):
             assert getattr(proxy, name, "default") == "default"
             with pytest.raises(AttributeError):
                 delattr(proxy, name)
@@ -66,7 +60,7 @@ def test_answers() -> None:
 def test_uses(use: str) -> None:
     """Every use of the object that is not there is `ProxyUnset`, without context; then it can be set."""
     for proxy in proxies():
-        raised_by(use, proxy, ppp.ProxyUnset)
+        raises(use, proxy, ppp.ProxyUnset)
         proxy._set([1, 2])
         assert (repr(proxy), bool(proxy), proxy == [1, 2], len(proxy)) == ("[1, 2]", True, True, 2)
 
@@ -104,24 +98,23 @@ def failing(kind: str, error: BaseException) -> Any:
 @pytest.mark.parametrize("use", ALL_USES)
 def test_error_of_the_function(keep: Keep, use: str, kind: str) -> None:
     """An error of `fun` comes out as it is, with neither cause nor context but the user's own."""
-    error, mine = OSError("down"), KeyError("mine")
-    proxy = keep(failing(kind, error))
-    assert raised_by(use, proxy, OSError) is error
+    mine = KeyError("mine")
+    proxy = keep(failing(kind, OSError("down")))
+    raises(use, proxy, OSError)
     try:
         raise mine
     except KeyError:
         with pytest.raises(OSError, match="down") as raised:
             run(use, proxy)
-    assert raised.value.__context__ is mine
-    assert mine.__context__ is None
+    assert (raised.value.__context__, mine.__context__) == (mine, None)
 
 
 @pytest.mark.parametrize("use", ALL_USES)
 def test_time_out(keep: Keep, use: str) -> None:
     """A `TimeOut` comes out with neither cause nor context."""
     proxy = keep(ppp.Proxy(fun=lambda _: mock.MagicMock(), max_size=1, timeout=0))
-    with held_elsewhere(proxy):
-        raised_by(use, proxy, ppp.TimeOut)
+    proxy._pool.get()
+    raises(use, proxy, ppp.TimeOut)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,10 +130,3 @@ def test_function_raising_attribute_error(keep: Keep, use: str, kind: str) -> No
     assert not proxy._has_obj()
     proxy._fun.side_effect = lambda number: [1]
     assert proxy == [1]
-
-
-def test_attribute_error_of_an_object_is_not_ours(keep: Keep) -> None:
-    """A missing attribute is the object's own error, without context."""
-    for proxy in (ppp.Proxy([1]), keep(ppp.Proxy(fun=lambda n: [n], max_size=1))):
-        error = raised_by("p.nothing", proxy, AttributeError)
-        assert "'list' object has no attribute 'nothing'" in str(error)
