@@ -22,13 +22,11 @@ def test_object_is_returned_at_the_end(keep: Keep, found: bool, error: BaseExcep
         proxy._get_obj()
     caught: Any = pytest.raises(type(error)) if error else contextlib.nullcontext()
     with caught as raised, proxy._obj(timeout=0) as conn:
-        assert conn is proxy._get_obj()
-        assert list(proxy._pool._using) == [conn]
+        assert [proxy._get_obj()] == list(proxy._pool._using) == [conn]
         if error:
             raise error
     assert error is None or (raised.value, error.__context__) == (error, None)
-    assert not proxy._has_obj()
-    assert list(proxy._pool._avail) == [conn]
+    assert (proxy._has_obj(), list(proxy._pool._avail)) == (False, [conn])
 
 
 def test_nested_blocks(keep: Keep, factory: Factory) -> None:

@@ -13,7 +13,7 @@ from helpers_proxy import of_each_kind
 import ProxyPatternPool as ppp
 
 NOT_DRAWING = """
-repr(x) | f'{x!r}' | bool(x) | 'yes' if x else 'no' | dir(x) | isinstance(x, Thing) | x.__class__.__name__
+repr(x) | f'{x!r}' | bool(x) | 'yes' if x else 'no' | dir(x) | (isinstance(x, Thing), x.__class__.__name__)
 vars(x) | x.__doc__ | (x.__name__, x.__qualname__) | (x.__bases__, x.__mro__) | issubclass(x, int)
 match x: case Thing(a, b): r = a, b | class C(metaclass=x): pass; r = C.prepared | (x.__name__, x.__doc__)
 x.x = 3; r = vars(x) | del x.x; r = vars(x) | x.colour = 3; r = x.log | del x.colour; r = x.log

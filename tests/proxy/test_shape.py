@@ -63,7 +63,6 @@ def test_answers_as_its_object(obj: Any) -> None:
 def test_object_s_class_known_in_every_thread(keep: Keep) -> None:
     """Once an object was drawn, the proxy is so in each thread, those without an object included."""
     proxy = keep(ppp.Proxy(fun=lambda number: Conn(number), max_size=2, min_size=0))
-    assert (callable(proxy), is_instance(proxy, abc.Iterator)) == (True, True)
     in_thread(lambda: proxy.number)
     assert (proxy._has_obj(), callable(proxy), is_instance(proxy, abc.Iterator)) == (False, False, False)
 
@@ -74,9 +73,7 @@ def test_before_its_first_object(state: str) -> None:
     proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=None) if state == "function" else ppp.Proxy()
     if state == "unset again":
         proxy.set([1])._set_obj(None)
-    assert callable(proxy)
-    assert special(type(proxy)) == set(SPECIAL)
-    assert not proxy._has_obj()
+    assert (special(type(proxy)), proxy._has_obj()) == (set(SPECIAL), False)
 
 
 @pytest.mark.parametrize("parameters", [{"min_size": 0}, {"max_size": None}, {"scope": Scope.SHARED}])
@@ -91,8 +88,7 @@ def test_function_that_is_a_class(keep: Keep, parameters: dict[str, Any]) -> Non
             return [number]
 
     odd = keep(ppp.Proxy(fun=Odd, **parameters))
-    odd._get_obj()
-    assert (len(odd), odd[0], is_instance(odd, abc.Iterable)) == (1, 0, True)
+    assert (odd._get_obj(), special(type(odd)) >= special(list)) == ([0], True)
 
 
 def test_several_classes() -> None:
@@ -122,8 +118,7 @@ def test_what_the_object_cannot_do_is_a_type_error() -> None:
         for code in ("len(p)", "iter(p)", "next(p)", "p()", "p[0]", "int(p)", "-p", "1 in p", "with p: pass"):
             with pytest.raises((TypeError, AttributeError) if "with" in code else TypeError):
                 exec(code, {"p": proxy})
-        assert not hasattr(proxy, "__len__")
-        assert "__call__" not in dir(proxy)
+        assert (hasattr(proxy, "__len__"), "__call__" in dir(proxy)) == (False, False)
     undrawn: Any = ppp.Proxy(fun=lambda _: Conn(), max_size=None)
     with pytest.raises(TypeError), undrawn:
         pytest.fail("there is nothing")
