@@ -38,10 +38,6 @@ class Connection:
     __len__ = __call__ = __enter__ = __exit__ = __html__ = query
 
 
-def connect(number: int) -> Connection:
-    return Connection()
-
-
 STATES: dict[str, dict[str, Any]] = {
     "not made": {"max_size": 1, "min_size": 0},
     "idle": {"max_size": 1},
@@ -56,7 +52,7 @@ STATES: dict[str, dict[str, Any]] = {
 @pytest.fixture(params=STATES)
 def undrawn(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
     """A proxy in each state in which this thread has no object; after the test nothing was made or taken."""
-    make = mock.Mock(side_effect=connect)
+    make = mock.Mock(side_effect=lambda _: Connection())
     fun = None if request.param == "unset" else make
     proxy = keep(ppp.Proxy(fun=fun, **STATES[request.param]))
 
@@ -74,14 +70,10 @@ def undrawn(request: pytest.FixtureRequest, keep: Keep) -> Iterator[Any]:
 
 
 PROBED = """
-__wrapped__ __nothing__ __array__ __array_interface__ __array_struct__ __dataframe__
-__cuda_array_interface__ __await__ __fspath__ __get__ __set__ __set_name__
-__func__ __self__ __code__ __test__ __unittest_skip__ __tracebackhide__
-__isabstractmethod__ __clause_element__ __name__ __qualname__ __file__ __path__ __spec__
-__rich_repr__ __rich_console__ __pretty__ __objclass__ _ipython_display_
-_ipython_key_completions_ _ipython_canary_method_should_not_exist_ _ipython_custom_completer_ _repr_html_
-_repr_pretty_ _repr_svg_ _repr_mimebundle_ _mock_name _mock_methods _mock_self _mock_return_value pytestmark
-_pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
+__wrapped__ __nothing__ __array__ __dataframe__ __await__ __fspath__ __get__ __set__ __set_name__ __code__
+__test__ __isabstractmethod__ __clause_element__ __name__ __file__ __path__ __spec__ __rich_repr__ __pretty__
+_ipython_display_ _ipython_canary_method_should_not_exist_ _repr_html_ _repr_mimebundle_ _mock_name _mock_self
+_is_coroutine_marker pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
 """.split()
 """Names that tools look for on whatever they meet."""
 
@@ -122,7 +114,7 @@ def test_names_that_objects_have_are_used(name: str) -> None:
 
 def test_special_name_of_a_known_class_is_used(keep: Keep) -> None:
     """Once an object was made, its class's special names are found in every thread; `__exit__` draws none."""
-    proxy = keep(ppp.Proxy(fun=connect, max_size=2, min_size=0, max_use=1))
+    proxy = keep(ppp.Proxy(fun=lambda _: Connection(), max_size=2, min_size=0, max_use=1))
     with proxy:
         proxy._ret_obj()
     assert (proxy._has_obj(), proxy._pool._ncreated) == (False, 1)
@@ -163,7 +155,6 @@ def _mock(proxy: Any) -> None:
             assert module.db is not proxy
         assert module.db is proxy
     mock.create_autospec(proxy)
-    mock.NonCallableMagicMock(spec_set=proxy)
     mock.seal(mock.MagicMock(db=proxy))
     mock.MagicMock(name="caller")(proxy)
     mock.Mock(return_value=proxy, side_effect=None, wraps=proxy)
