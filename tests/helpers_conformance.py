@@ -14,37 +14,9 @@ from typing import Any
 
 import ProxyPatternPool as ppp
 
-_USED = "collections inspect json math operator os pathlib".split()
+_USED = "collections inspect json math operator os pathlib types".split()
 USED = {name: importlib.import_module(name) for name in _USED}
 """The modules that rows use, beside what follows here."""
-
-
-class Number:
-    """Answers each arithmetic special method with its name and operands; in-place forms change it."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return f"Number({self.value!r})"
-
-
-def _answer(name: str) -> Callable[..., Any]:
-    def answer(self: Any, *others: Any) -> Any:
-        text = " ".join(map(str, (name, self.value, *others)))
-        if not name.startswith("i"):
-            return text
-        self.value = text
-        return self
-
-    return answer
-
-
-_NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
-ARITHMETIC = dict(zip(_NAMES, "+ - * @ / // % ** << >> & ^ |".split(), strict=True))
-
-for _name in ["divmod", "rdivmod", *(kind + name for name in ARITHMETIC for kind in ("", "r", "i"))]:
-    setattr(Number, f"__{_name}__", _answer(_name))
 
 
 class Thing:
@@ -52,7 +24,7 @@ class Thing:
 
     __match_args__ = ("x", "y")
 
-    def __init__(self, x: int = 1, y: int = 2) -> None:
+    def __init__(self, x: Any = 1, y: int = 2) -> None:
         self.x = x
         self.y = y
 
@@ -66,12 +38,28 @@ class Thing:
         return item == "inside"
 
 
-_NAMES = "str format reversed neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()
+_SYMBOLS = "+ - * @ / // % ** << >> & ^ |".split()
+_NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
+ARITHMETIC = {kind + name for name in _NAMES for kind in ("", "r", "i")}
 ANSWERS: dict[str, Any] = {"hash": 42, "bool": False, "len": 3, "complex": 1 + 2j, "int": 5, "float": 2.5}
-"""What a thing's special methods answer; some answer their names."""
-ANSWERS |= {"index": 2, "bytes": b"thing", "dir": ["x"], **{name: name for name in _NAMES}}
-for _name, _value in ANSWERS.items():
-    setattr(Thing, f"__{_name}__", lambda self, *args, value=_value: value)
+"""What a thing's special methods answer; others answer their names and operands, or change it in place."""
+ANSWERS |= {"index": 2, "bytes": b"thing", "dir": ["x"]}
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def answer(self: Thing, *others: Any) -> Any:
+        text = " ".join(map(str, (name, *others)))
+        if name not in ARITHMETIC or name[0] != "i":
+            return ANSWERS.get(name, text)
+        self.x = text
+        return self
+
+    return answer
+
+
+_OTHERS = "str format reversed neg pos abs invert trunc floor ceil eq ne lt le gt ge divmod rdivmod".split()
+for _name in [*ANSWERS, *ARITHMETIC, *_OTHERS]:
+    setattr(Thing, f"__{_name}__", _method(_name))
 
 
 class Dynamic:
@@ -155,24 +143,6 @@ class Operand:
         return self.answer
 
     __add__ = __radd__ = __iadd__ = __lt__ = __gt__ = __sub__ = __pow__ = _answer
-
-
-class Odd:
-    """Has a method in the instance, an operator that gives another object, and special names of no table."""
-
-    __array_priority__ = 5
-
-    def __init__(self) -> None:
-        self.__len__ = lambda: 5  # type: ignore[method-assign] # is not asked
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iadd__(self, other: object) -> Odd:
-        return Odd()
-
-    def __eq__(self, other: object) -> bool:
-        return True
 
 
 def function(a: int, /, b: int = 2, *args: int, self: int = 3, **kwargs: int) -> Any:
@@ -277,13 +247,13 @@ ROWS = [
     Row("__next__", "iter('ab')", "(next(x), next(x), next(x, 'end'))"),
     Row("__reversed__", "Thing()", "list(reversed(x))"),
     Row("__contains__", "Thing()", "('inside' in x, 1 in x, 1 not in x)"),
-    Row("__divmod__, __rdivmod__, __pow__", "Number(7)", "(divmod(x, 2), divmod(2, x), pow(x, 2, 5))"),
+    Row("__divmod__, __rdivmod__, __pow__", "Thing()", "(divmod(x, 2), divmod(2, x), pow(x, 2, 5))"),
     Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, type(x), before"),
     Row("__iadd__", "Thing()", "x.x += 2\nr = vars(x)"),
     Row("__iadd__", "[1]", "y = x; y += [2]; y *= 2\nr = y is x, y"),
-    Row("__iadd__", "Odd()", "y = x; y += 1\nr = y is x, type(y), y == 1"),
-    Row("__len__", "Odd()", "len(x)"),
-    Row("__getattr__", "Odd()", "(x.__array_priority__, hasattr(x, '__nothing__'))"),
+    Row("__iadd__", "Operand([])", "y = x; y += 1\nr = y is x, y"),
+    Row("__len__", "types.SimpleNamespace(__len__=lambda: 5)", "len(x)"),
+    Row("__getattr__", "type('T', (), {'__html__': 5})()", "(x.__html__, hasattr(x, '__nothing__'))"),
     Row("__add__, __lt__", "Operand()", "(x + Operand('taken'), x < Operand(7), x < ppp.Proxy(Operand(7)))"),
     Row("__radd__, __gt__", "Operand('taken')", "(Operand() + x, ppp.Proxy(Operand()) + x, Operand() < x)"),
     *(Row("__add__, __sub__", "Operand()", code) for code in ("x + 1", "1 + x", "x - 1", "pow(x, 2, 3)")),
@@ -300,11 +270,11 @@ ROWS = [
     Row("__aenter__, __aexit__", "Suppressing()", "r = 'before'\nasync with x: r = 1 / 0"),
     Row("__aiter__, __anext__", "ticks()", "r = await anext(aiter(x)), [i async for i in x]"),
 ]
-for _name, _symbol in ARITHMETIC.items():
+for _name, _symbol in zip(_NAMES, _SYMBOLS, strict=True):
     ROWS += [
-        Row(f"__{_name}__", "Number(7)", f"x {_symbol} 2"),
-        Row(f"__r{_name}__", "Number(7)", f"2 {_symbol} x"),
-        Row(f"__i{_name}__", "Number(7)", f"before = x; x {_symbol}= 2\nr = x is before, x"),
+        Row(f"__{_name}__", "Thing()", f"x {_symbol} 2"),
+        Row(f"__r{_name}__", "Thing()", f"2 {_symbol} x"),
+        Row(f"__i{_name}__", "Thing()", f"before = x; x {_symbol}= 2\nr = x is before, x"),
     ]
 
 
@@ -315,8 +285,7 @@ subclasscheck class_getitem call len length_hint getitem setitem delitem missing
 divmod rdivmod neg pos abs invert complex int float index round trunc floor ceil enter exit match_args buffer
 release_buffer await aiter anext aenter aexit doc name qualname module bases mro annotations
 """
-_DATA_MODEL += " ".join(kind + name for kind in ("", "r", "i") for name in ARITHMETIC)
-DATA_MODEL = frozenset(f"__{name}__" for name in _DATA_MODEL.split())
+DATA_MODEL = frozenset(f"__{name}__" for name in [*_DATA_MODEL.split(), *ARITHMETIC])
 """The special names of the language reference, chapter "Data model"."""
 
 

@@ -17,7 +17,7 @@ repr(x) | f'{x!r}' | bool(x) | 'yes' if x else 'no' | dir(x) | (isinstance(x, Th
 vars(x) | x.__doc__ | (x.__name__, x.__qualname__) | (x.__bases__, x.__mro__) | issubclass(x, int)
 match x: case Thing(a, b): r = a, b | class C(metaclass=x): pass; r = C.prepared | (x.__name__, x.__doc__)
 x.x = 3; r = vars(x) | del x.x; r = vars(x) | x.colour = 3; r = x.log | del x.colour; r = x.log
-str(inspect.signature(x)) | (x.__array_priority__, hasattr(x, '__nothing__'))
+str(inspect.signature(x)) | (x.__html__, hasattr(x, '__nothing__'))
 """
 LOOKS = {code.strip() for line in NOT_DRAWING.splitlines() for code in line.split("|")}
 """Code that draws nothing: before there is an object it tells of the proxy, and changes that."""

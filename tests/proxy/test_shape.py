@@ -161,6 +161,9 @@ class Upper(ppp.Proxy[Any]):
     def __call__(self, *args: Any) -> Any:
         return [super().__call__(*args)]
 
+    def __str__(self) -> str:
+        return f"<{super().__str__()}>"
+
     def __len__(self) -> int:
         return super().__len__() + 100  # type: ignore[no-any-return]
 
@@ -189,7 +192,7 @@ def test_own_special_methods() -> None:
     """A subclass's special methods are its own, and use the object's by `super()`."""
     proxy = Upper(lambda *args: args)
     assert (proxy(1), callable(proxy)) == ([(1,)], True)
-    assert len(Upper([1])) == 101
+    assert (len(Upper([1])), str(Upper([1]))) == (101, "<[1]>")
     own = Upper(5)
     assert [callable(each) for each in (own, Upper(), Upper(fun=abs, max_size=None))] == [True] * 3
     for attempt in (len, Upper.__call__):
