@@ -23,7 +23,7 @@ import ProxyPatternPool as ppp
 def test_odd_parameters(parameter: Any) -> None:
     """A scope that is none, and a function that cannot be called, are refused."""
     with pytest.raises(ppp.PPPException):
-        ppp.Proxy(**{parameter: 5})
+        ppp.Proxy(**{parameter: 5})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["_set", "set"])
@@ -32,7 +32,8 @@ def test_both_or_neither(name: str) -> None:
     proxy: Any = ppp.Proxy()
     with pytest.raises(ppp.ProxyException, match="Proxy must set either obj or fun"):
         getattr(proxy, name)()
-    for attempt in (getattr(proxy, name), ppp.Proxy):
+    attempts: list[Any] = [getattr(proxy, name), ppp.Proxy]
+    for attempt in attempts:
         with pytest.raises(ppp.ProxyException, match="Proxy cannot set both obj and fun"):
             attempt(0, str)
     assert getattr(proxy, name)(mandatory=False) is getattr(proxy, name)(None, None, False) is proxy

@@ -193,7 +193,7 @@ def test_own_special_methods() -> None:
     proxy = Upper(lambda *args: args)
     assert (proxy(1), callable(proxy)) == ([(1,)], True)
     assert (len(Upper([1])), str(Upper([1]))) == (101, "<[1]>")
-    own = Upper(5)
+    own: Any = Upper(5)
     assert [callable(each) for each in (own, Upper(), Upper(fun=abs, max_size=None))] == [True] * 3
     for attempt in (len, Upper.__call__):
         with pytest.raises((TypeError, AttributeError)):
