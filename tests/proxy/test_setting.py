@@ -99,6 +99,13 @@ def test_falsy_objects(keep: Keep, value: Any) -> None:
             assert thing is value
 
 
+@pytest.mark.parametrize("name", [None, "", "put"])
+def test_set_name(name: str | None) -> None:
+    """With another prefix, or without any, `set`, `set_obj` and `set_fun` are the object's."""
+    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=name)
+    assert (proxy.set, proxy.set_obj, proxy.set_fun, hasattr(proxy, "put_obj")) == (1, 2, 3, name == "put")
+
+
 @pytest.mark.parametrize("scope", [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG])
 def test_scope_of_each_setting(keep: Keep, scope: Any) -> None:
     """A proxy is SHARED with an object, has its own scope with each function, and `None` makes it unset."""
@@ -180,15 +187,15 @@ def test_idle_objects_are_closed(keep: Keep, factory: Factory, messages: Message
     assert (mine.closings, old._nobjs) == (1, 0)
 
 
-def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory) -> None:
+@pytest.mark.parametrize("new", [{"obj": [1]}, {"fun": lambda number: [1]}])
+def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, new: dict[str, Any]) -> None:
     """What a block holds as the proxy is set anew is closed when the block ends, and the new object stays."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=2, closer=Resource.close))
     with proxy._obj() as mine, proxy._obj():
-        proxy.set_fun(Factory())
-        new = proxy._get_obj()
+        found = proxy._set(**new)._get_obj()
         assert mine.alive
     assert mine.closings == 1
-    assert proxy._get_obj() is new
+    assert proxy._get_obj() is found
 
 
 def test_lent_objects_are_else_left_to_the_collector(keep: Keep) -> None:
@@ -234,4 +241,4 @@ def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
     for thread in (setting, task):
         thread.result()
     assert proxy.number == 10
-    assert old is None or len(old._avail) == 0
+    assert old is None or old._nobjs == 0

@@ -176,6 +176,20 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             assert proxy.asked
 
 
+def test_getattr_is_extended() -> None:
+    """A subclass may extend `__getattr__`, which is asked for what is not the proxy's own."""
+    seen: list[str] = []
+
+    class Looking(ppp.Proxy[Any]):
+        def __getattr__(self, item: str) -> Any:
+            seen.append(item)
+            return super().__getattr__(item)
+
+    looking: Any = Looking([1])
+    assert (looking.count(1), hasattr(looking, "nothing")) == (1, False)
+    assert seen == ["count", "nothing"]
+
+
 def test_patched_on_one_proxy() -> None:
     """A test may replace a method of one proxy for a while: it is called by its name, and comes back."""
     proxy: Any = ppp.Proxy()
