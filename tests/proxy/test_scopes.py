@@ -111,20 +111,6 @@ def times_out(function):
         assert time.monotonic() - begun >= 0.04
 
 
-def share_a_pool():
-    proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=3, timeout=10)
-
-    def work():
-        for _ in range(5):
-            with proxy._obj():
-                use(proxy)
-
-    run(work, 12)
-    stats = proxy._pool.stats()
-    assert (stats["nuses"], stats["nusing"], stats["sem"]["value"]) == (60, 0, 3), stats
-    proxy._pool.shutdown()
-
-
 def make_their_own_and_keep_them():
     proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=None)
     found = run(lambda: (use(proxy).number, use(proxy).number), 8)
@@ -155,7 +141,7 @@ def share_the_first_making():
     assert len(set(run(proxy._get_obj, 8))) == 1
 
 
-for part in (share_a_pool, make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
+for part in (make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
     part()
 """
 

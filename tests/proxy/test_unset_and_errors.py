@@ -25,11 +25,12 @@ def run(use: str, proxy: Any) -> None:
     exec(use, {"p": proxy})
 
 
-def raises(use: str, proxy: Any, kind: type[BaseException]) -> None:
-    """Check what a use raises, which has neither cause nor context."""
+def raised_by(use: str, proxy: Any, kind: type[BaseException]) -> BaseException:
+    """Give what a use raises, which has neither cause nor context."""
     with pytest.raises(kind) as raised:
         run(use, proxy)
     assert (raised.value.__context__, raised.value.__cause__) == (None, None)
+    return raised.value
 
 
 def proxies() -> list[Any]:
@@ -60,7 +61,7 @@ def test_answers() -> None:
 def test_uses(use: str) -> None:
     """Every use of the object that is not there is `ProxyUnset`, without context; then it can be set."""
     for proxy in proxies():
-        raises(use, proxy, ppp.ProxyUnset)
+        raised_by(use, proxy, ppp.ProxyUnset)
         proxy._set([1, 2])
         assert (repr(proxy), bool(proxy), proxy == [1, 2], len(proxy)) == ("[1, 2]", True, True, 2)
 
@@ -98,9 +99,9 @@ def failing(kind: str, error: BaseException) -> Any:
 @pytest.mark.parametrize("use", ALL_USES)
 def test_error_of_the_function(keep: Keep, use: str, kind: str) -> None:
     """An error of `fun` comes out as it is, with neither cause nor context but the user's own."""
-    mine = KeyError("mine")
-    proxy = keep(failing(kind, OSError("down")))
-    raises(use, proxy, OSError)
+    error, mine = OSError("down"), KeyError("mine")
+    proxy = keep(failing(kind, error))
+    assert raised_by(use, proxy, OSError) is error
     try:
         raise mine
     except KeyError:
@@ -114,7 +115,7 @@ def test_time_out(keep: Keep, use: str) -> None:
     """A `TimeOut` comes out with neither cause nor context."""
     proxy = keep(ppp.Proxy(fun=lambda _: mock.MagicMock(), max_size=1, timeout=0))
     proxy._pool.get()
-    raises(use, proxy, ppp.TimeOut)
+    raised_by(use, proxy, ppp.TimeOut)
 
 
 @pytest.mark.parametrize("kind", KINDS)
