@@ -1,69 +1,22 @@
 """The conformance table: every special method of the data model, on an object and through proxies of it.
 
-Run as a program, it writes the page of the documentation: the rows that differ, and how many do not.
+The rows that differ are in the documentation's page.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
-import html
-import inspect
-import json
-import math
-import operator
-import os
+import importlib
 import textwrap
-from collections.abc import AsyncIterator, Callable, MutableMapping, Sized
-from pathlib import Path, PurePosixPath
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from typing import Any
 
 import ProxyPatternPool as ppp
 
-_FOR_THE_ROWS = (
-    collections,
-    contextlib,
-    inspect,
-    json,
-    math,
-    operator,
-    os,
-    PurePosixPath,
-    Sized,
-)  # used by the rows
-PAGE = Path(__file__).parents[1] / "docs" / "pages" / "conformance.md"
-
-
-class Number:
-    """Answers each arithmetic special method with its name and operands; in-place forms change it."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return f"Number({self.value!r})"
-
-
-def _answer(name: str, in_place: bool = False) -> Callable[..., Any]:
-    def answer(self: Any, *others: Any) -> Any:
-        text = " ".join(map(str, (name, self.value, *others)))
-        if not in_place:
-            return text
-        self.value = text
-        return self
-
-    return answer
-
-
-_NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
-ARITHMETIC = dict(zip(_NAMES, "+ - * @ / // % ** << >> & ^ |".split(), strict=True))
-
-for _name in [*ARITHMETIC, "divmod"]:
-    setattr(Number, f"__{_name}__", _answer(_name))
-    setattr(Number, f"__r{_name}__", _answer(f"r{_name}"))
-    if _name != "divmod":
-        setattr(Number, f"__i{_name}__", _answer(f"i{_name}", in_place=True))
+_USED = "collections inspect json math operator os pathlib types".split()
+USED = {name: importlib.import_module(name) for name in _USED}
+"""The modules that rows use, beside what follows here."""
 
 
 class Thing:
@@ -71,7 +24,7 @@ class Thing:
 
     __match_args__ = ("x", "y")
 
-    def __init__(self, x: int = 1, y: int = 2) -> None:
+    def __init__(self, x: Any = 1, y: int = 2) -> None:
         self.x = x
         self.y = y
 
@@ -85,43 +38,41 @@ class Thing:
         return item == "inside"
 
 
-ANSWERS = {
-    "__str__": "a thing",
-    "__bytes__": b"thing",
-    "__format__": "formatted",
-    "__hash__": 42,
-    "__bool__": False,
-    "__dir__": ["x", "y"],
-    "__len__": 3,
-    "__reversed__": "cba",
-    "__complex__": 1 + 2j,
-    "__int__": 5,
-    "__float__": 2.5,
-    "__index__": 2,
-    **{f"__{name}__": name for name in "neg pos abs invert trunc floor ceil eq ne lt le gt ge".split()},
-}
-"""What a thing's special methods answer."""
+_SYMBOLS = "+ - * @ / // % ** << >> & ^ |".split()
+_NAMES = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split()
+ARITHMETIC = {kind + name for name in _NAMES for kind in ("", "r", "i")}
+ANSWERS: dict[str, Any] = {"hash": 42, "bool": False, "len": 3, "complex": 1 + 2j, "int": 5, "float": 2.5}
+"""What a thing's special methods answer; others answer their names and operands, or change it in place."""
+ANSWERS |= {"index": 2, "bytes": b"thing", "dir": ["x"]}
 
-for _name, _value in ANSWERS.items():
-    setattr(Thing, _name, lambda self, *args, value=_value: value)
+
+def _method(name: str) -> Callable[..., Any]:
+    def answer(self: Thing, *others: Any) -> Any:
+        text = " ".join(map(str, (name, *others)))
+        if name not in ARITHMETIC or name[0] != "i":
+            return ANSWERS.get(name, text)
+        self.x = text
+        return self
+
+    return answer
+
+
+_OTHERS = "str format reversed neg pos abs invert trunc floor ceil eq ne lt le gt ge divmod rdivmod".split()
+for _name in [*ANSWERS, *ARITHMETIC, *_OTHERS]:
+    setattr(Thing, f"__{_name}__", _method(_name))
 
 
 class Dynamic:
     """Finds, takes and gives up attributes by methods of its own."""
 
-    log: list[str]
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "log", [])
-
     def __getattr__(self, name: str) -> str:
         return f"found {name}"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.log.append(f"set {name} {value}")
+        vars(self).setdefault("log", []).append(f"set {name} {value}")
 
     def __delattr__(self, name: str) -> None:
-        self.log.append(f"del {name}")
+        vars(self)["log"] = f"del {name}"
 
 
 class Meta(type):
@@ -139,15 +90,12 @@ async def ticks() -> AsyncIterator[int]:
 
 
 class Base:
-    """A class that registers its subclasses and can be subscripted."""
+    """A class that registers its subclasses."""
 
     registered = ""
 
     def __init_subclass__(cls) -> None:
         cls.registered = f"subclass {cls.__name__}"
-
-    def __class_getitem__(cls, item: Any) -> str:
-        return f"{cls.__name__} of {item}"
 
 
 class Suppressing(contextlib.AsyncExitStack):
@@ -185,6 +133,18 @@ class Descriptor:
     __delete__ = __set__
 
 
+class Operand:
+    """Gives one answer to whatever is done with it: it refuses, so that it is the other one's turn."""
+
+    def __init__(self, answer: Any = NotImplemented) -> None:
+        self.answer = answer
+
+    def _answer(self, other: object) -> Any:
+        return self.answer
+
+    __add__ = __radd__ = __iadd__ = __lt__ = __gt__ = __sub__ = __pow__ = _answer
+
+
 def function(a: int, /, b: int = 2, *args: int, self: int = 3, **kwargs: int) -> Any:
     """Be the function."""
     return a, b, args, self, kwargs
@@ -219,12 +179,12 @@ class Row:
         return self.code.replace(":\n  ", ": ").replace("\n  ", " ").replace("\n", "; ")
 
     def make(self) -> Any:
-        return eval(self.thing, dict(globals()))
+        return eval(self.thing, {**globals(), **USED})
 
     def run(self, x: Any) -> str:
         """Run the code on an object or a proxy, and give its result, or the exception's name, as text."""
         code = self.code if "r = " in self.code else f"r = {self.code}"
-        space = {**globals(), "x": x}
+        space = {**globals(), **USED, "x": x}
         try:
             if "async " in code or "await " in code:
                 exec(f"async def main(x):\n{textwrap.indent(code, '  ')}\n  return r", space)
@@ -237,9 +197,7 @@ class Row:
 
 ROWS = [
     Row("__repr__", "Thing()", "repr(x)"),
-    Row("__str__", "Thing()", "str(x)"),
-    Row("__bytes__", "Thing()", "bytes(x)"),
-    Row("__format__", "Thing()", "format(x, 'text')"),
+    Row("__str__, __bytes__, __format__", "Thing()", "(str(x), bytes(x), format(x, 'text'))"),
     Row("__format__", "7", "f'{x:03d}'"),
     Row("__lt__, __le__, __eq__", "Thing()", "(x < 1, x <= 1, x == 1)"),
     Row("__ne__, __gt__, __ge__", "Thing()", "(x != 1, x > 1, x >= 1)"),
@@ -256,20 +214,21 @@ ROWS = [
     Row("__setattr__", "Thing()", "x.x = 3\nr = vars(x)"),
     Row("__delattr__", "Thing()", "del x.x\nr = vars(x)"),
     Row("__dir__", "Thing()", "dir(x)"),
-    Row("__class__", "Thing()", "isinstance(x, Thing)"),
-    Row("__class__", "Thing()", "x.__class__.__name__"),
+    Row("__class__", "Thing()", "(isinstance(x, Thing), x.__class__.__name__)"),
     Row("__dict__", "Thing()", "vars(x)"),
     Row("__doc__", "Thing()", "x.__doc__"),
     Row("__name__, __qualname__", "Thing", "(x.__name__, x.__qualname__)"),
     Row("__bases__, __mro__", "bool", "(x.__bases__, x.__mro__)"),
-    Row("__init_subclass__, __mro_entries__", "Base", "class C(x): pass\nr = C.registered"),
-    Row("__mro_entries__", "Base", "class C(x): pass\nr = C.__mro__[1] is Base"),
+    Row("__init_subclass__, __mro_entries__", "Base", "class C(x): pass\nr = C.registered, C.__mro__[1]"),
     Row("__mro_entries__", "list[int]", "class C(x): pass\nr = C.__mro__[1] is list"),
     Row("__prepare__", "Meta", "class C(metaclass=x): pass\nr = C.prepared"),
-    Row("__instancecheck__, __subclasscheck__", "Sized", "(isinstance('', x), issubclass(int, x))"),
+    Row("__instancecheck__", "collections.abc.Sized", "(isinstance('', x), issubclass(int, x))"),
     Row("__instancecheck__, __subclasscheck__", "int", "(isinstance(1, x), issubclass(bool, x))"),
     Row("__subclasscheck__", "bool", "issubclass(x, int)"),
-    Row("__class_getitem__", "Base", "x[int]"),
+    Row("__class_getitem__", "list", "x[int]"),
+    Row("__mro_entries__", "str", "class C(x): pass\nr = C('a').upper(), issubclass(C, x)"),
+    Row("__call__", "LookupError", "r = raised(x('lost'))"),
+    Row("__setattr__", "type('T', (), {'legs': 3})", "x.legs += 1\nr = x.legs"),
     Row("__call__", "Thing()", "x(1, *[2], key=3)"),
     Row("__call__", "function", "x(1, 2, 3, self=4, obj=5, proxy=6, args=7, name=8)"),
     Row("__call__", "function", "(x(1), x.__call__(1), list(map(x, [1])))"),
@@ -281,20 +240,23 @@ ROWS = [
     Row("__match_args__", "Thing()", "match x:\n  case Thing(a, b): r = a, b"),
     Row("__len__", "Thing()", "len(x)"),
     Row("__getitem__", "[1, 2, 3]", "(x[0], x[-1], x[1:])"),
-    Row("__setitem__", "[1, 2, 3]", "x[0] = 9\nr = x"),
-    Row("__delitem__", "[1, 2, 3]", "del x[0]\nr = x"),
+    Row("__setitem__, __delitem__", "[1, 2, 3]", "x[0] = 9; del x[1]\nr = x"),
     Row("__missing__", "collections.defaultdict(list, a=1)", "(x['a'], x['c'])"),
     Row("__iter__", "[1, 2, 3]", "[2 * i for i in x]"),
     Row("__iter__, __getitem__", "dict(a=1)", "(lambda **k: k)(**x)"),
     Row("__next__", "iter('ab')", "(next(x), next(x), next(x, 'end'))"),
     Row("__reversed__", "Thing()", "list(reversed(x))"),
     Row("__contains__", "Thing()", "('inside' in x, 1 in x, 1 not in x)"),
-    Row("__divmod__", "Number(7)", "divmod(x, 2)"),
-    Row("__rdivmod__", "Number(7)", "divmod(2, x)"),
-    Row("__pow__", "Number(7)", "pow(x, 2, 5)"),
+    Row("__divmod__, __rdivmod__, __pow__", "Thing()", "(divmod(x, 2), divmod(2, x), pow(x, 2, 5))"),
     Row("__add__, __iadd__", "7", "before = x; x += 2\nr = x, type(x), before"),
     Row("__iadd__", "Thing()", "x.x += 2\nr = vars(x)"),
-    Row("__iadd__, __setitem__", "[1, 2, 3]", "x[0] += 1\nr = x"),
+    Row("__iadd__", "[1]", "y = x; y += [2]; y *= 2\nr = y is x, y"),
+    Row("__iadd__", "Operand([])", "y = x; y += 1\nr = y is x, y"),
+    Row("__len__", "types.SimpleNamespace(__len__=lambda: 5)", "len(x)"),
+    Row("__getattr__", "type('T', (), {'__html__': 5})()", "(x.__html__, hasattr(x, '__nothing__'))"),
+    Row("__add__, __lt__", "Operand()", "(x + Operand('taken'), x < Operand(7), x < ppp.Proxy(Operand(7)))"),
+    Row("__radd__, __gt__", "Operand('taken')", "(Operand() + x, ppp.Proxy(Operand()) + x, Operand() < x)"),
+    *(Row("__add__, __sub__", "Operand()", code) for code in ("x + 1", "1 + x", "x - 1", "pow(x, 2, 3)")),
     Row("__add__", "'a'", "x + 1"),
     Row("__radd__", "[1, 2]", "[0] + x"),
     Row("__rmul__", "3", "'ab' * x"),
@@ -306,65 +268,15 @@ ROWS = [
     Row("__enter__, __exit__", "contextlib.nullcontext(5)", "with x as y: r = y"),
     Row("__exit__", "contextlib.suppress(ZeroDivisionError)", "r = 'before'\nwith x: r = 1 / 0"),
     Row("__aenter__, __aexit__", "Suppressing()", "r = 'before'\nasync with x: r = 1 / 0"),
-    Row("__aiter__, __anext__", "ticks()", "r = [i async for i in x]"),
-    Row("__aiter__, __anext__", "ticks()", "r = await anext(aiter(x))"),
+    Row("__aiter__, __anext__", "ticks()", "r = await anext(aiter(x)), [i async for i in x]"),
 ]
-for _name, _symbol in ARITHMETIC.items():
+for _name, _symbol in zip(_NAMES, _SYMBOLS, strict=True):
     ROWS += [
-        Row(f"__{_name}__", "Number(7)", f"x {_symbol} 2"),
-        Row(f"__r{_name}__", "Number(7)", f"2 {_symbol} x"),
-        Row(f"__i{_name}__", "Number(7)", f"before = x; x {_symbol}= 2\nr = x is before, x"),
+        Row(f"__{_name}__", "Thing()", f"x {_symbol} 2"),
+        Row(f"__r{_name}__", "Thing()", f"2 {_symbol} x"),
+        Row(f"__i{_name}__", "Thing()", f"before = x; x {_symbol}= 2\nr = x is before, x"),
     ]
 
-
-LEFT_OUT = [
-    Row("__await__", "Waitable()", "r = await x"),
-    Row("__fspath__", "PurePosixPath('/somewhere')", "os.fspath(x)"),
-    Row("__buffer__, __release_buffer__", "b'bytes'", "bytes(memoryview(x))"),
-    Row("__length_hint__", "iter([1, 2, 3])", "operator.length_hint(x)"),
-    Row("__get__", "Descriptor()", "type('C', (), {'a': x})().a"),
-    Row("__set__", "Descriptor()", "c = type('C', (), {'a': x})(); c.a = 5\nr = vars(c)"),
-    Row("__delete__", "Descriptor()", "c = type('C', (), {'a': x})(); del c.a\nr = vars(c)"),
-    Row("__set_name__", "Descriptor()", "c = type('C', (), {'a': x})\nr = x.named"),
-]
-LIMITS = [
-    Row("str.join", "'a'", "'-'.join([x, 'b'])"),
-    Row("json", "{'a': 1}", "json.dumps(x)"),
-    Row("match", "[1, 2]", "match x:\n  case [a, b]: r = a, b\n  case _: r = 'no sequence'"),
-    Row("raise", "KeyError('lost')", "r = raised(x)"),
-    Row("memory", "bytearray(b'abc')", "bytes(memoryview(x)[:1])"),
-    Row("list +=", "[1]", "y = z = [0]; y += x; r = z"),
-]
-_SEEN = "its presence alone changes what a thing is taken for"
-REASONS = {
-    "__await__": f"{_SEEN}: every proxy would be awaitable",
-    "__fspath__": f"{_SEEN}: every proxy would be a path",
-    "__buffer__": f"{_SEEN}: every proxy would be a buffer",
-    "__length_hint__": "a hint that fails would be an error where no hint is none",
-    "__get__": f"{_SEEN}: a proxy kept by a class would be called instead of given",
-    "__set__": f"{_SEEN}: a proxy kept by a class could not be replaced",
-    "__delete__": f"{_SEEN}: see `__set__`",
-    "__set_name__": "a class that keeps a proxy would draw its object",
-    "str.join": "C code that takes the characters of a real str",
-    "json": "C code that asks for the type, not for the class",
-    "match": "the patterns `[…]` and `{…}` ask for a mark on the type",
-    "raise": "Python raises nothing but real exceptions",
-    "memory": "see `__buffer__`",
-    "list +=": "Python asks the right operand's `__radd__` before the list: the name is bound to a new list",
-}
-"""Why the rows of these two tables differ."""
-
-NEVER = {
-    "__new__": "makes an object: called by calling its class, which is forwarded",
-    "__init__": "makes an object: called by calling its class, which is forwarded",
-    "__del__": "ends an object: the end of the proxy is not the end of the object",
-    "__slots__": "read from the class body when a class is made",
-    "__weakref__": "the object's own list of its weak references",
-    "__objclass__": "an attribute, read as any other",
-    "__module__": "an attribute, read as any other",
-    "__annotations__": "an attribute, read as any other",
-}
-"""Names of the data model which are looked up on nothing that a proxy stands for."""
 
 _DATA_MODEL = """
 new init del repr str bytes format lt le eq ne gt ge hash bool getattr getattribute setattr delattr dir get
@@ -373,8 +285,7 @@ subclasscheck class_getitem call len length_hint getitem setitem delitem missing
 divmod rdivmod neg pos abs invert complex int float index round trunc floor ceil enter exit match_args buffer
 release_buffer await aiter anext aenter aexit doc name qualname module bases mro annotations
 """
-_DATA_MODEL += " ".join(kind + name for kind in ("", "r", "i") for name in ARITHMETIC)
-DATA_MODEL = frozenset(f"__{name}__" for name in _DATA_MODEL.split())
+DATA_MODEL = frozenset(f"__{name}__" for name in [*_DATA_MODEL.split(), *ARITHMETIC])
 """The special names of the language reference, chapter "Data model"."""
 
 
@@ -387,6 +298,7 @@ MODES: dict[str, Callable[[Row], ppp.Proxy[Any]]] = {
     "THREAD": lambda row: ppp.Proxy(fun=lambda _: row.make(), max_size=None),
     "THREAD with pool": lambda row: _pooled(row, ppp.Proxy.Scope.THREAD),
     "WERKZEUG": lambda row: _pooled(row, ppp.Proxy.Scope.WERKZEUG),
+    "proxy of a proxy": lambda row: ppp.Proxy(ppp.Proxy(row.make())),
 }
 
 
@@ -406,64 +318,3 @@ def through(row: Row, mode: str, drawn: bool = True) -> str:
         proxy._ret_obj()
         if proxy._pool is not None:
             proxy._pool.shutdown()
-
-
-def _code(text: str) -> str:
-    """Give a table cell with code in it."""
-    if "|" not in text and "`" not in text:
-        return f"`{text}`"
-    escaped = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in html.unescape(text))
-    return f"<code>{escaped}</code>"
-
-
-def _table(rows: list[Row], first: str) -> str:
-    heads = [first, "object `x`", "code", "on the object", "through a proxy", "why"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    for row in rows:
-        cells = [", ".join(map(_code, row.names)), *map(_code, (row.thing, row.shown))]
-        cells += [_code(direct(row)), _code(through(row, "SHARED")), REASONS[row.names[0]]]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def render() -> str:
-    """Make the page: what differs, and how much does not."""
-    never = [f"| {_code(name)} | {reason} |" for name, reason in NEVER.items()]
-    return f"""# Conformance
-
-<!-- Written by `python tests/helpers_conformance.py`; a test compares it. -->
-
-A proxy answers as the object it stands for. A test runs each special method of Python's data model
-on objects, and through four kinds of proxies of them: shared, one for each thread, the same with a
-pool, and one with werkzeug's scope. {len({name for row in ROWS for name in row.names})} special names, in \
-{len(ROWS)} pieces of code,
-give the same result through all of them. This page lists the others.
-
-## Left out on purpose
-
-These are not forwarded. Take the object, `proxy._get_obj()`, where they are needed.
-
-{_table(LEFT_OUT, "special method")}
-
-## Out of reach
-
-Code that asks for the very type of a thing, most of it written in C, isn't satisfied by any proxy.
-Give it the object, `proxy._get_obj()`, or a plain copy, such as `str(proxy)` or `dict(proxy)`.
-
-{_table(LIMITS, "what")}
-
-## Not looked up on an object
-
-| name | why |
-| --- | --- |
-{chr(10).join(never)}
-
-## The proxy's own
-
-`copy.copy(x)` and `copy.deepcopy(x)` give the proxy itself.
-Pickled, a proxy carries its configuration, or the object that it was given.
-"""
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-from helpers import permits, start, wait_for
+from helpers import SECONDS, permits, start
 
 import ProxyPatternPool as ppp
 
@@ -71,64 +69,15 @@ def drawn(thing: Any) -> list[Any]:
     return proxies
 
 
-def in_place(thing: Any, other: Any = 1) -> Any:
-    """Give what `+=` gives."""
-    thing += other
-    return thing
-
-
-def enter(thing: Any) -> None:
-    """Use it in a block, whose body is not run."""
-    with thing:
-        pytest.fail("there is nothing")
-
-
-USES: dict[str, Callable[[Any], Any]] = {
-    "attribute": lambda p: p.x,
-    "underscore": lambda p: p._conn,
-    "hash": hash,
-    "length": len,
-    "iteration": iter,
-    "call": lambda p: p(),
-    "item": lambda p: p[0],
-    "setting an item": lambda p: operator.setitem(p, 0, 1),
-    "deleting an item": lambda p: operator.delitem(p, 0),
-    "membership": lambda p: 1 in p,
-    "addition": lambda p: p + 1,
-    "reflected addition": lambda p: 1 + p,
-    "in place": in_place,
-    "negation": operator.neg,
-    "comparison": lambda p: p < 1,
-    "int": int,
-    "with": enter,
-    "draw": lambda p: p._get_obj(),
-    "draw with a timeout": lambda p: p._get_obj(0),
-    "block": lambda p: p._obj().__enter__(),
-}
-"""Uses of a proxy that need its object."""
-
-
 @contextmanager
 def held_elsewhere(proxy: Any) -> Iterator[Any]:
     """Let another thread hold an object of the proxy during the block, which gets that object."""
-    drawn, done = threading.Event(), threading.Event()
-    objects: list[Any] = []
-
-    def hold() -> None:
-        objects.append(proxy._get_obj())
-        drawn.set()
+    with ThreadPoolExecutor(1) as thread:
+        obj = thread.submit(proxy._get_obj).result(SECONDS)
         try:
-            wait_for(done, 30.0)
+            yield obj
         finally:
-            proxy._ret_obj()
-
-    task = start(hold)
-    try:
-        wait_for(drawn)
-        yield objects[0]
-    finally:
-        done.set()
-        task.result()
+            thread.submit(proxy._ret_obj).result(SECONDS)
 
 
 PATCHED = """

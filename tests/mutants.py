@@ -353,7 +353,7 @@ MUTANTS: list[Mutant] = [
     Mutant("_ProxyBlock.__exit__", "a block clears the place where it was entered",
            "self.lease.end(self.place, False, self, exc)",
            "self.lease.end(vars(self.own[\"_local\"]), False, self, exc)",
-           "proxy/test_blocks_left_elsewhere.py::test_block_left_elsewhere"),
+           "proxy/test_blocks_of_proxies.py::test_block_left_elsewhere"),
     Mutant("_ReclaimedLease.__del__", "reclaim",
            "self.end({})", "pass",
            "proxy/test_reclaim.py::test_object_of_an_ended_thread"),

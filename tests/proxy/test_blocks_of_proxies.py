@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import contextvars
+import gc
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Clock, Factory, Keep, Messages, Resource
-from helpers_proxy import SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind, use
+from helpers import run_well
+from helpers_proxy import SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind
 
 import ProxyPatternPool as ppp
 
@@ -22,27 +27,22 @@ def test_object_is_returned_at_the_end(keep: Keep, found: bool, error: BaseExcep
         proxy._get_obj()
     caught: Any = pytest.raises(type(error)) if error else contextlib.nullcontext()
     with caught as raised, proxy._obj(timeout=0) as conn:
-        assert conn is proxy._get_obj()
-        assert list(proxy._pool._using) == [conn]
+        assert [proxy._get_obj()] == list(proxy._pool._using) == [conn]
         if error:
             raise error
     assert error is None or (raised.value, error.__context__) == (error, None)
-    assert not proxy._has_obj()
-    assert list(proxy._pool._avail) == [conn]
+    assert (proxy._has_obj(), list(proxy._pool._avail)) == (False, [conn])
 
 
 def test_nested_blocks(keep: Keep, factory: Factory) -> None:
     """Of nested blocks the outermost returns, also when an inner one raises."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, retter=Resource.take_back))
-    for turn in (0, 1):
-        with proxy._obj() as outer:
-            with contextlib.suppress(ValueError), proxy._obj(), proxy._obj(timeout=0) as inner:
-                assert inner is outer
-                raise ValueError("inner")
-            assert proxy._has_obj()
-            assert outer.rets == turn
-        assert outer.rets == turn + 1
-        assert not proxy._has_obj()
+    with proxy._obj() as outer:
+        with contextlib.suppress(ValueError), proxy._obj(), proxy._obj(timeout=0) as inner:
+            assert inner is outer
+            raise ValueError("inner")
+        assert (proxy._has_obj(), outer.rets) == (True, 0)
+    assert (proxy._has_obj(), outer.rets) == (False, 1)
 
 
 def test_decorator(keep: Keep) -> None:
@@ -52,17 +52,17 @@ def test_decorator(keep: Keep) -> None:
 
     @decorate  # type: ignore[untyped-decorator]
     def work(depth: int, *, text: str = "done") -> str:
-        proxy.write(f"{depth}")
+        proxy.write(text)
         if depth:
             work(depth - 1)
-            assert proxy._has_obj()
+        assert proxy._has_obj()
         return text
 
     assert work(2) == "done"
     assert not proxy._has_obj()
     assert in_thread(lambda: work(0, text="again")) == "again"
     assert all_back(proxy)
-    assert proxy._get_obj().log == ["2", "1", "0", "0"]
+    assert proxy.log == ["done", "done", "done", "again"]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -76,12 +76,10 @@ def test_object_ended_inside(keep: Keep, messages: Messages, scope: Any, end: st
         with proxy._obj() as conn:
             assert list(proxy._pool._using) == [conn]
         assert all_back(proxy)
-    with proxy._obj(), proxy._obj():
-        getattr(proxy, end)()
         later = proxy._get_obj()
     assert proxy._get_obj() is later
     assert list(proxy._pool._using) == [later]
-    assert (messages(), proxy._pool.stats()["nuses"]) == ([], 4)
+    assert (messages(), proxy._pool.stats()["nuses"]) == ([], 3)
 
 
 @pytest.mark.parametrize("end", ["block", "_ret_obj"])
@@ -91,10 +89,9 @@ def test_returned_to_the_pool_by_hand(keep: Keep, messages: Messages, end: str) 
     block = proxy._obj()
     proxy._pool.ret(block.__enter__())
     with held_elsewhere(proxy) as theirs:
-        if end == "block":
-            block.__exit__(None, None, None)
-        else:
+        if end == "_ret_obj":
             proxy._ret_obj()
+        block.__exit__(None, None, None)
         assert not proxy._has_obj()
         assert list(proxy._pool._using) == [theirs]
     assert messages() == []
@@ -116,7 +113,6 @@ def test_block_is_prepared_without_drawing(keep: Keep) -> None:
     assert (proxy._has_obj(), proxy._pool._nobjs) == (False, 0)
     with held_elsewhere(proxy), pytest.raises(ppp.TimeOut), block:
         pytest.fail("nothing was free")
-    use(proxy)
     assert not proxy._has_obj()
 
 
@@ -145,53 +141,36 @@ def test_warning_names_the_line_of_the_block(keep: Keep, clock: Clock, messages:
     assert any(f"{__file__}:{line}" in text for text in messages()), messages()
 
 
-def test_overlapping_blocks_of_two_tasks(keep: Keep) -> None:
-    """Where tasks share an object, it goes back when the last of their blocks is left, not the first one."""
+@pytest.mark.parametrize("first", ["parent", "copy"])
+def test_overlapping_blocks_of_two_contexts(keep: Keep, first: str) -> None:
+    """Where contexts share an object, it goes back when the last of their blocks is left, not the first."""
     proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=1, timeout=0))
-
-    async def child(inside: asyncio.Event, leave: asyncio.Event) -> None:
-        with proxy._obj() as mine:
-            inside.set()
-            await leave.wait()
-            assert list(proxy._pool._using) == [mine]
-
-    async def main() -> None:
-        for child_first in (True, False):
-            inside, leave = asyncio.Event(), asyncio.Event()
-            mine = proxy._get_obj()
-            task = asyncio.create_task(child(inside, leave))
-            await inside.wait()
-            with proxy._obj() as same:
-                assert same is mine
-                if child_first:
-                    leave.set()
-                    await task
-                assert list(proxy._pool._using) == [mine]
-            assert all_back(proxy) == child_first
-            leave.set()
-            await task
-            assert all_back(proxy)
-
-    asyncio.run(main())
+    parent = contextvars.Context()
+    mine, copy = parent.run(lambda: (proxy._get_obj(), contextvars.copy_context()))
+    contexts = [parent, copy] if first == "parent" else [copy, parent]
+    blocks = [proxy._obj(), proxy._obj()]
+    for context, block in zip(contexts, blocks, strict=True):
+        assert context.run(block.__enter__) is mine
+    for context, block in zip(contexts, blocks, strict=True):
+        assert list(proxy._pool._using) == [mine]
+        context.run(block.__exit__, None, None, None)
+    assert all_back(proxy)
 
 
 class Noting(ppp.Proxy[Any]):
     """Notes what a block uses, and fails there if it has to."""
 
     fails = ""
+    seen: tuple[object, ...] = ()
 
-    def __init__(self, *args: Any, **parameters: Any) -> None:
-        self.seen: list[str] = []
-        super().__init__(*args, **parameters)
-
-    def _note(self, what: str) -> None:
-        self.seen.append(what)
-        if what.split()[0] == self.fails:
+    def _note(self, *what: object) -> None:
+        self.seen += what
+        if self.fails in what:
             raise OSError("no")
 
     def _get_obj(self, timeout: float | None = None) -> Any:
         obj = super()._get_obj(timeout)
-        self._note(f"get {timeout}")
+        self._note("get", timeout)
         return obj
 
     def _ret_obj(self) -> None:
@@ -206,8 +185,8 @@ def test_overrides_are_used(keep: Keep, fails: str) -> None:
     for proxy in (pooled, Noting(Conn())):
         proxy.fails = fails
         with pytest.raises(OSError, match="no") if fails else contextlib.nullcontext(), proxy._obj(0.5):
-            assert proxy.seen == ["get 0.5"]
-        assert (proxy.seen == ["get 0.5", "ret"]) or fails == "get"
+            assert proxy.seen == ("get", 0.5)
+        assert (proxy.seen == ("get", 0.5, "ret")) or fails == "get"
     assert all_back(pooled)
     pooled.fails = ""
     assert not pooled._has_obj()
@@ -219,7 +198,163 @@ def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:
     block = proxy._obj()
     first = in_thread(block.__enter__)
     mine = proxy._get_obj()
-    proxy.seen.clear()
     block.__exit__(None, None, None)
-    assert proxy.seen == []
+    assert "ret" not in proxy.seen
     assert (first in proxy._pool._avail, mine in proxy._pool._using) == (True, True)
+
+
+# blocks that are left elsewhere, or late, as web frameworks do
+
+
+class Place:
+    """Somewhere that has a current object of its own, where functions run one after the other."""
+
+    def __init__(self, scope: Any) -> None:
+        self.run: Callable[..., Any] = contextvars.Context().run
+        self.end: Callable[[], Any] = int
+        if scope is Scope.THREAD:
+            threads = ThreadPoolExecutor(1)
+            self.run = lambda function, *args: threads.submit(function, *args).result(5)
+            self.end = threads.shutdown
+        elif scope is not Scope.WERKZEUG:
+            import greenlet
+
+            place = greenlet.greenlet(run_in_greenlet)
+            place.switch(int, ())  # its first arguments are kept as long as it runs
+            self.run = lambda function, *args: place.switch(function, args)
+            self.end = lambda: place.switch(None, ())
+
+
+def run_in_greenlet(function: Any, args: Any) -> None:
+    """Run what the parent gives, and give the results to the parent, until that gives nothing."""
+    import greenlet
+
+    while function is not None:
+        results = [function(*args)]
+        function = args = None  # which nothing here keeps meanwhile
+        function, args = greenlet.getcurrent().parent.switch(results.pop())
+
+
+def stream(proxy: Any) -> Generator[Any, None, None]:
+    """Give the object from within a block, as a streamed answer does."""
+    with proxy._obj() as conn:
+        yield conn
+
+
+def left_elsewhere(proxy: Any, here: Place, there: Place) -> None:
+    """A block left elsewhere returns its object, drawn or found, clears its place, and stops no error."""
+    for found in (False, True):
+        if found:
+            here.run(proxy._get_obj)
+        block = proxy._obj()
+        conn = here.run(block.__enter__)
+        assert here.run(proxy._has_obj)
+        assert not there.run(block.__exit__, ValueError, ValueError("cancelled"), None)
+        assert not here.run(proxy._has_obj)
+        assert list(proxy._pool._avail) == [conn]
+    with proxy._obj() as other:
+        assert here.run(proxy._get_obj) is not other, "in two hands"
+
+
+def left_by_the_collector(proxy: Any, here: Place, there: Place) -> None:
+    """A forgotten generator's block is left wherever the collector comes, and ends no other block there."""
+    generators = [stream(proxy)]
+    conn = here.run(next, generators[0])
+    here.run(int)  # by now that thread has forgotten the generator
+    with_own = stream(proxy)
+    theirs = there.run(next, with_own)
+    there.run(generators.clear)
+    there.run(gc.collect)
+    assert (here.run(proxy._has_obj), there.run(proxy._has_obj)) == (False, True)
+    assert (list(proxy._pool._avail), list(proxy._pool._using)) == ([conn], [theirs])
+    there.run(with_own.close)
+    assert not there.run(proxy._has_obj)
+
+
+def left_late(proxy: Any, here: Place, there: Place) -> None:
+    """A block whose object was given back ends no lease that its place, or another, has begun since."""
+    for place in (here, there):
+        generator = stream(proxy)
+        conn = here.run(next, generator)
+        here.run(proxy._ret_obj)
+        assert place.run(proxy._get_obj) is conn
+        place.run(generator.close)
+        assert (place.run(proxy._has_obj), list(proxy._pool._using)) == (True, [conn])
+        place.run(proxy._ret_obj)
+
+
+def left_in_the_wrong_order(proxy: Any, here: Place, there: Place) -> None:
+    """Where nested blocks are left in the wrong order, elsewhere, the last one returns the object."""
+    outer, inner = stream(proxy), stream(proxy)
+    conn = here.run(next, outer)
+    assert here.run(next, inner) is conn
+    there.run(outer.close)
+    assert list(proxy._pool._using) == [conn]
+    there.run(inner.close)
+    assert not here.run(proxy._has_obj)
+
+
+def left_after_its_place(proxy: Any, here: Place, there: Place) -> None:
+    """A block whose thread or greenlet has ended returns its object when it is left elsewhere."""
+    generator = stream(proxy)
+    here.run(next, generator)
+    here.end()
+    here.run, here.end = there.run, int
+    theirs = there.run(proxy._get_obj)
+    there.run(generator.close)
+    assert (there.run(proxy._has_obj), list(proxy._pool._using)) == (True, [theirs])
+
+
+def greenlet_leaves_it(proxy: Any, here: Place, there: Place) -> None:
+    """A greenlet that is forgotten inside its block leaves that when it is collected."""
+    import greenlet
+
+    def hold() -> None:
+        with proxy._obj():
+            greenlet.getcurrent().parent.switch()
+
+    with proxy._obj() as mine:
+        greenlet.greenlet(hold).switch()
+        gc.collect()
+        assert list(proxy._pool._using) == [mine]
+        assert (proxy._get_obj() is mine, proxy._pool.stats()["nuses"]) == (True, 2)
+
+
+CASES = [case for name, case in list(globals().items()) if name.startswith("left_")]
+
+
+def play(case: Callable[[Any, Place, Place], None], scope: Any) -> None:
+    """Run a case, on a pool of two, in two places of that scope; both give back what they have at its end."""
+    proxy: Any = ppp.Proxy(fun=Conn, scope=scope, max_size=2, min_size=0, timeout=0)
+    here, there = Place(scope), Place(scope)
+    try:
+        case(proxy, here, there)
+        here.run(proxy._ret_obj)
+        there.run(proxy._ret_obj)
+        assert all_back(proxy)
+    finally:
+        here.end()
+        there.end()
+        proxy._pool.shutdown()
+
+
+@pytest.mark.parametrize("scope", SCOPES, ids=["THREAD", "WERKZEUG"])
+@pytest.mark.parametrize("case", CASES)
+def test_block_left_elsewhere(case: Any, scope: Any) -> None:
+    """A block ends its own lease and clears it where it was put, wherever and whenever it is left."""
+    play(case, scope)
+
+
+@pytest.mark.parametrize("scope", ["GEVENT", "EVENTLET"])
+def test_blocks_left_in_other_greenlets(scope: str) -> None:
+    """In greenlets, too, a block ends its own lease and clears it where it was put."""
+    here = Path(__file__).parent
+    program = f"""
+    import sys, warnings
+    warnings.simplefilter("ignore")
+    sys.path[:0] = {[str(here), str(here.parent)]!r}
+    import test_blocks_of_proxies as cases
+    for case in [*cases.CASES, cases.greenlet_leaves_it]:
+        cases.play(case, cases.Scope[sys.argv[1]])
+    """
+    run_well(program, scope)

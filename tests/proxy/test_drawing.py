@@ -18,9 +18,7 @@ import ProxyPatternPool as ppp
 def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory) -> None:
     """A thread has the same object until it returns it, also if it has ended; two at once have two."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=2, timeout=30.0))
-    assert not proxy._has_obj()
     mine = proxy._get_obj()
-    assert proxy._get_obj() is mine
     assert proxy._has_obj()
     with held_elsewhere(proxy) as theirs:
         assert theirs is not mine
@@ -30,27 +28,21 @@ def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory) -> None:
     assert all_back(proxy)
     assert {in_thread(proxy._get_obj) for _ in range(2)} == {mine, theirs}
     gc.collect()
-    # the time given counts, otherwise the pool's
-    with pytest.raises(ppp.TimeOut, match="timeout after"):
-        proxy._get_obj(timeout=0)
-    with pytest.raises(ppp.TimeOut, match="timeout after"), proxy._obj(timeout=0):
-        pytest.fail("nothing was free")
-    proxy._pool._timeout = 0.02
-    with pytest.raises(ppp.TimeOut, match="timeout after"):
-        _ = proxy.number
+    for timeout in (0, None):  # the time given counts, otherwise the pool's
+        with pytest.raises(ppp.TimeOut, match="timeout after"):
+            proxy._get_obj(timeout)
+        proxy._pool._timeout = 0.02
     assert not proxy._has_obj()
 
 
 def test_returning_nothing_is_no_error(keep: Keep, factory: Factory, messages: Messages) -> None:
     """`_ret_obj` and `_invalidate_obj` with nothing to give back do nothing and say nothing."""
     pooled = keep(ppp.Proxy(fun=factory, max_size=1))
-    pooled._get_obj()
-    pooled._ret_obj()
+    use(pooled)
     for proxy in (pooled, ppp.Proxy(), *of_each_kind([1]), *drawn([1])):
         had = proxy._has_obj()
-        for _ in range(2):
-            proxy._ret_obj()
-            proxy._invalidate_obj()
+        proxy._ret_obj()
+        proxy._invalidate_obj()
         assert proxy._has_obj() == had
     assert messages("WARNING") == messages("ERROR") == []
     assert all_back(pooled)
@@ -69,13 +61,13 @@ def test_invalidate(keep: Keep, factory: Factory) -> None:
 
 
 def test_number_of_objects(keep: Keep) -> None:
-    """`_nobjs` is 1 around one object, else as of the last draw: 0 before it, then the pool's."""
-    assert (ppp.Proxy([1])._nobjs, ppp.Proxy()._nobjs) == (1, 0)
+    """`_nobjs` is as of the last draw: 0 before it, then the pool's."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=3, min_size=2))
-    assert (proxy._nobjs, proxy._pool._nobjs) == (0, 2)
-    for number in (2, 2, 3):
+    numbers = [proxy._nobjs]
+    for _ in range(3):
         in_thread(proxy._get_obj)
-        assert proxy._nobjs == proxy._pool._nobjs == number
+        numbers.append(proxy._nobjs)
+    assert numbers == [0, 2, 2, 3]
     proxy._pool.shutdown()
     assert (proxy._nobjs, proxy._pool._nobjs) == (3, 0)
 
@@ -83,16 +75,15 @@ def test_number_of_objects(keep: Keep) -> None:
 def test_pool_that_was_shut_down(keep: Keep, factory: Factory, messages: Messages) -> None:
     """Giving an object back to a pool that was shut down is harmless; other errors of the pool come out."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, closer=Resource.close))
-    for end in (proxy._ret_obj, lambda: use(proxy)):
-        mine = proxy._get_obj()
-        failing = mock.patch.object(proxy._pool, "ret", side_effect=OSError("no"))
-        with failing, pytest.raises(OSError, match="no"):
-            end()
-        assert not proxy._has_obj()
-        proxy._pool.ret(mine)
+    mine = proxy._get_obj()
+    failing = mock.patch.object(proxy._pool, "ret", side_effect=OSError("no"))
+    with failing, pytest.raises(OSError, match="no"):
+        use(proxy)
+    assert not proxy._has_obj()
+    proxy._pool.ret(mine)
     proxy._get_obj()
     proxy._pool.shutdown()
-    use(proxy)
+    proxy._ret_obj()
     assert not proxy._has_obj()
     with pytest.raises(ppp.PoolException, match="Pool is shutting down"):
         proxy._get_obj()
@@ -110,14 +101,12 @@ def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
             proxy.write("by a hook")
         return Conn()
 
-    fun, getter = (visit, None) if where == "fun" else (Conn, visit)
-    proxy = keep(ppp.Proxy(scope=scope, max_size=2, min_size=0, getter=getter))
-    proxy.set_fun(fun)
+    hooks: dict[str, Any] = {"fun": Conn, where: visit}
+    proxy = keep(ppp.Proxy(scope=scope, max_size=2, min_size=0, **hooks))
     mine = proxy._get_obj()
     assert not next(visits, False)
     assert proxy._get_obj() is mine
     proxy._ret_obj()
-    assert not proxy._has_obj()
     assert all_back(proxy)
 
 
@@ -126,20 +115,19 @@ def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str) -> None:
     """A `retter` that goes through the proxy finds the object that is being returned, even the only one."""
 
     def retter(conn: Conn) -> None:
-        if how == "block":
-            with proxy._obj() as conn:
-                conn.write("rollback")
-        elif how == "return":
-            proxy._ret_obj()
-            conn.write("rollback")
-        else:
+        if how == "attribute":
             proxy.write("rollback")
+            return
+        if how == "block":
+            use(proxy)
+        else:
+            proxy._ret_obj()
+        conn.write("rollback")
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, retter=retter))
     conn = proxy._get_obj()
     proxy._ret_obj()
-    assert conn.log == ["rollback"]
-    assert not proxy._has_obj()
+    assert (conn.log, proxy._has_obj()) == (["rollback"], False)
     assert all_back(proxy)
 
 
@@ -149,15 +137,13 @@ def test_two_end_at_once(keep: Keep) -> None:
 
     def overtaken(conn: Conn) -> None:
         returned.append(conn)
-        if len(returned) == 1:
-            proxy._ret_obj()
+        proxy._ret_obj()
         return_it(conn)
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, retter=lambda conn: None))
     return_it, proxy._pool.ret = proxy._pool.ret, overtaken
-    conn = proxy._get_obj()
-    proxy._ret_obj()
-    assert returned == [conn]
+    use(proxy)
+    assert len(returned) == 1
     assert all_back(proxy)
 
 
@@ -171,7 +157,6 @@ def test_pool_replaced_by_a_stub(keep: Keep) -> None:
     proxy._ret_obj()
     with proxy._obj(0.25) as obj:
         assert obj == "fake"
-    assert not proxy._has_obj()
     back = mock.call.ret("fake")
     assert stub.mock_calls == [mock.call.get(timeout=None), back, mock.call.get(timeout=0.25), back]
 
@@ -235,8 +220,6 @@ def test_shared_function_makes_one(factory: Factory, spawn: Spawn) -> None:
     assert all(task.is_alive() for task in tasks)
     stop.go.set()
     assert [task.result() for task in tasks] == factory.made * 8
-    proxy._ret_obj()
-    assert proxy._get_obj() is factory.made[0]
     assert (factory.numbers, proxy._nobjs) == ([0], 1)
 
 

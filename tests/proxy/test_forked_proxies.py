@@ -16,11 +16,7 @@ import ProxyPatternPool as ppp
 
 warnings.simplefilter("ignore", DeprecationWarning)
 scope = ppp.Proxy.Scope
-
-
-def make(number):
-    return [os.getpid(), number]
-
+make = lambda number: [os.getpid(), number]
 """
 
 
@@ -32,53 +28,35 @@ def run(program: str) -> str:
 
 
 def test_child_starts_without_objects() -> None:
-    """A forked child's proxies start without object, except a shared one which was given its object."""
+    """A forked child's proxies start without object, also inside blocks, but for one given its object."""
     run("""
-    closed = []
-    pooled = ppp.Proxy(fun=make, max_size=1, timeout=0, closer=closed.append)
-    local = ppp.Proxy(fun=make, scope=scope.WERKZEUG, max_size=1, timeout=0, reclaim=True)
-    own = pooled, local, ppp.Proxy(fun=make, max_size=None), ppp.Proxy(fun=make, scope=scope.SHARED)
+    returned, closed = [], []
+    hooks = dict(max_size=1, timeout=0, closer=closed.append, retter=returned.append)
+    pooled = [ppp.Proxy(fun=make, **hooks), ppp.Proxy(fun=make, scope=scope.WERKZEUG, reclaim=True, **hooks)]
+    own = [*pooled, ppp.Proxy(fun=make, max_size=None), ppp.Proxy(fun=make, scope=scope.SHARED)]
     given, unset = ppp.Proxy(["given"]), ppp.Proxy()
-    before = [proxy._get_obj() for proxy in own]
-    pid = os.fork()
+    with pooled[0]._obj(), pooled[1]._obj():
+        before = [proxy._get_obj() for proxy in own]
+        pid = os.fork()
     if pid == 0:
         assert given._has_obj() and given == ["given"]
         assert repr(unset) == "<Proxy unset>"
         for proxy in own:
             assert not proxy._has_obj(), proxy._scope
             assert proxy[0] == os.getpid(), proxy._scope
-        for proxy in (pooled, local):
-            proxy._ret_obj()
-            assert proxy._get_obj()[0] == os.getpid()
-        assert closed == []
+        assert closed == returned == []
+        for proxy in pooled:
+            with proxy._obj(), proxy._obj():
+                assert proxy[0] == os.getpid()
+            assert not proxy._has_obj()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-    for proxy, obj in zip(own, before):
-        assert proxy._get_obj() is obj
-    for proxy in (pooled, local):
+    assert returned == before[1::-1]
+    assert [proxy._get_obj() for proxy in own] == before
+    for proxy in pooled:
         proxy._ret_obj()
         assert proxy._pool.stats()["navail"] == 1
         proxy._pool.shutdown()
-    """)
-
-
-@pytest.mark.parametrize("scope", ["THREAD", "WERKZEUG"])
-def test_forked_inside_a_block(scope: str) -> None:
-    """A child forked inside `with proxy._obj()` leaves the block without touching the parent's object."""
-    run(f"""
-    returned = []
-    db = ppp.Proxy(fun=make, scope=scope.{scope}, max_size=1, timeout=0, retter=returned.append)
-    with db._obj() as mine:
-        pid = os.fork()
-    if pid == 0:
-        assert returned == [] and not db._has_obj() and db[0] == os.getpid()
-        with db._obj(), db._obj():
-            pass
-        assert not db._has_obj()
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0
-    assert returned == [mine]
-    db._pool.shutdown()
     """)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import sys
-import threading
 from typing import Any
 
 import pytest
 from conftest import Factory, Keep, Messages, Resource
 from helpers import run_well
-from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, drawn, in_thread, is_instance, use
+from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, in_thread, use
 from werkzeug.local import release_local
 
 import ProxyPatternPool as ppp
@@ -44,19 +43,6 @@ def test_package_that_is_missing(factory: Factory, monkeypatch: pytest.MonkeyPat
     assert factory.alive == []
 
 
-def test_locals(keep: Keep, factory: Factory) -> None:
-    """The current object is `obj` of `_local`: a `Proxy.Local`, or a `threading.local` for threads."""
-    shared: Any = ppp.Proxy([1])
-    local = shared._local
-    assert is_instance(local, ppp.Proxy.Local)
-    assert local.obj is in_thread(lambda: local.obj) is shared._get_obj()
-    proxy = keep(ppp.Proxy(fun=factory, max_size=2))
-    assert isinstance(proxy._local, threading.local)
-    mine = proxy._get_obj()
-    assert proxy._local.obj is mine
-    assert in_thread(lambda: getattr(proxy._local, "obj", None)) is None
-
-
 @pytest.mark.parametrize("end", [ppp.Proxy._ret_obj, use])
 @pytest.mark.parametrize("scope", SCOPES)
 def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: Any) -> None:
@@ -67,14 +53,13 @@ def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: 
     proxy._ret_obj()
     assert not proxy._has_obj()
     assert all_back(proxy)
-    for forget in (lambda local: delattr(local, "obj"), release_local):
+    forgets = [lambda local: delattr(local, "obj"), release_local]
+    for forget in forgets if scope is Scope.WERKZEUG else forgets[:1]:
         proxy._get_obj()
-        if forget is not release_local or scope is Scope.WERKZEUG:
-            forget(proxy._local)
-            assert not proxy._has_obj()
-            assert proxy._get_obj() in proxy._pool._using
-        proxy._ret_obj()
+        forget(proxy._local)
         assert not proxy._has_obj()
+        assert proxy._get_obj() in proxy._pool._using
+        proxy._ret_obj()
     proxy._local.obj = Conn(7)  # a foreign one
     assert (proxy.number, in_thread(lambda: proxy.number) < 7) == (7, True)
     assert messages() == []
@@ -83,24 +68,6 @@ def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: 
         proxy._ret_obj()
     assert not proxy._has_obj()
     assert [text for text in messages() if "unexpected object returned" in text]
-    for alone in drawn(Conn()):
-        alone._local.obj = own = Conn(7)
-        end(alone)
-        assert alone._get_obj() is own
-
-
-def test_contexts_have_their_own_objects(keep: Keep) -> None:
-    """With werkzeug's scope threads and contexts have their own objects, and give them back."""
-    proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=4, timeout=0))
-    first, second = contextvars.Context(), contextvars.Context()
-    one, two = first.run(proxy._get_obj), second.run(proxy._get_obj)
-    three = in_thread(proxy._get_obj)
-    assert len({one, two, three}) == 3
-    assert in_thread(second.run, proxy._get_obj) is two
-    assert not proxy._has_obj()
-    first.run(proxy._ret_obj)
-    second.run(proxy._ret_obj)
-    assert list(proxy._pool._using) == [three]
 
 
 @pytest.mark.parametrize("first", ["parent", "copy"])
@@ -126,9 +93,8 @@ class Thing:
 def use(proxy):
     thing = proxy._get_obj()
     thing.users += 1
-    assert thing.users == 1, "in two hands"
     sleep(0)
-    assert proxy._get_obj() is thing
+    assert thing.users == 1, "in two hands"
     thing.users -= 1
     return thing
 
@@ -140,49 +106,29 @@ def run(work, count):
 def times_out(function):
     begun = time.monotonic()
     try:
-        function()
+        raise AssertionError(f"in two hands: {function()}")
     except ppp.TimeOut:
         assert time.monotonic() - begun >= 0.04
-    else:
-        raise AssertionError("in two hands")
-
-
-def share_a_pool():
-    proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=3, timeout=10)
-
-    def work():
-        for _ in range(5):
-            with proxy._obj():
-                use(proxy)
-            assert not proxy._has_obj()
-
-    run(work, 12)
-    stats = proxy._pool.stats()
-    assert (stats["nuses"], stats["nusing"], stats["sem"]["value"]) == (60, 0, 3), stats
-    assert stats["ncreated"] <= 3
-    proxy._pool.shutdown()
 
 
 def make_their_own_and_keep_them():
     proxy = ppp.Proxy(fun=Thing, scope=scope, max_size=None)
-    found = run(lambda: (use(proxy), use(proxy).number), 8)
-    assert sorted(number for _, number in found) == list(range(8)), found
-    assert not proxy._has_obj()
+    found = run(lambda: (use(proxy).number, use(proxy).number), 8)
+    assert sorted(found) == [(number, number) for number in range(8)], found
     pooled = ppp.Proxy(fun=Thing, scope=scope, max_size=1, timeout=0.05)
     run(lambda: pooled.number, 1)
     gc.collect()
-    sleep(0.01)
     times_out(pooled._get_obj)
     pooled._pool.shutdown()
 
 
 def wait_in_a_thread():
     pool = ppp.Pool(Thing, max_size=1)
-    thing, got, ticks = pool.get(), [], []
+    thing, got = pool.get(), []
     waiter = threading.Thread(target=lambda: got.append(pool.get(timeout=10)))
     waiter.start()
-    run(lambda: ticks.append(sleep(0.01)), 3)
-    assert (len(ticks), got) == (3, []), (ticks, got)
+    run(lambda: sleep(0.01), 3)
+    assert got == []
     pool.ret(thing)
     waiter.join(10)
     assert got == [thing]
@@ -195,7 +141,7 @@ def share_the_first_making():
     assert len(set(run(proxy._get_obj, 8))) == 1
 
 
-for part in (share_a_pool, make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
+for part in (make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
     part()
 """
 

@@ -11,16 +11,12 @@ from typing import Any
 import pytest
 from conftest import Keep
 from helpers_conformance import ticks
-from helpers_proxy import Conn, Scope, drawn, enter, in_thread, is_instance
+from helpers_proxy import Conn, Scope, drawn, in_thread, is_instance
 
 import ProxyPatternPool as ppp
 
-_KINDS = """
-    Callable Sized Container Iterable Iterator Reversible Collection Sequence MutableSequence Mapping
-    MutableMapping Set Generator AsyncIterable AsyncIterator Awaitable Coroutine
-""".split()
 KINDS: list[Any] = [
-    *(getattr(abc, name) for name in _KINDS),
+    *(getattr(abc, name) for name in abc.__all__ if name not in ("ByteString", "Buffer")),
     *(getattr(typing, f"Supports{name}") for name in "Int Float Index Abs".split()),
     *(contextlib.AbstractContextManager, contextlib.AbstractAsyncContextManager),
 ]
@@ -60,16 +56,13 @@ def test_answers_as_its_object(obj: Any) -> None:
         assert is_instance(proxy, ppp.Proxy)
         assert is_instance(proxy, type(obj))
         assert proxy.__class__ is type(obj)
-    found = special(type(ppp.Proxy(obj)))
-    if obj is dict:
-        found.discard("__getitem__")  # `dict[int]` is no special method of `type`
-    assert found == special(type(obj))
+    subscripts = {"__getitem__"} if obj is dict else set()  # `dict[int]` is no special method of `type`
+    assert special(type(ppp.Proxy(obj))) == special(type(obj)) | subscripts
 
 
 def test_object_s_class_known_in_every_thread(keep: Keep) -> None:
     """Once an object was drawn, the proxy is so in each thread, those without an object included."""
     proxy = keep(ppp.Proxy(fun=lambda number: Conn(number), max_size=2, min_size=0))
-    assert (callable(proxy), is_instance(proxy, abc.Iterator)) == (True, True)
     in_thread(lambda: proxy.number)
     assert (proxy._has_obj(), callable(proxy), is_instance(proxy, abc.Iterator)) == (False, False, False)
 
@@ -80,9 +73,7 @@ def test_before_its_first_object(state: str) -> None:
     proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=None) if state == "function" else ppp.Proxy()
     if state == "unset again":
         proxy.set([1])._set_obj(None)
-    assert callable(proxy)
-    assert special(type(proxy)) == set(SPECIAL)
-    assert not proxy._has_obj()
+    assert (special(type(proxy)), proxy._has_obj()) == (set(SPECIAL), False)
 
 
 @pytest.mark.parametrize("parameters", [{"min_size": 0}, {"max_size": None}, {"scope": Scope.SHARED}])
@@ -97,8 +88,7 @@ def test_function_that_is_a_class(keep: Keep, parameters: dict[str, Any]) -> Non
             return [number]
 
     odd = keep(ppp.Proxy(fun=Odd, **parameters))
-    odd._get_obj()
-    assert (len(odd), odd[0], is_instance(odd, abc.Iterable)) == (1, 0, True)
+    assert (odd._get_obj(), special(type(odd)) >= special(list)) == ([0], True)
 
 
 def test_several_classes() -> None:
@@ -106,37 +96,32 @@ def test_several_classes() -> None:
     things: list[Any] = [Slotted(), [1, 2]]
     proxy: Any = ppp.Proxy(fun=lambda number: things[number], max_size=None)
     assert proxy() == "called"
-    assert in_thread(lambda: (proxy._get_obj(), len(proxy), proxy[1])) == ([1, 2], 2, 2)
+    assert in_thread(lambda: (proxy._get_obj(), len(proxy))) == ([1, 2], 2)
     assert proxy() == "called"
-    for attempt in (len, iter):
-        with pytest.raises(TypeError):
-            attempt(proxy)
+    with pytest.raises(TypeError):
+        len(proxy)
 
 
 def test_set_anew() -> None:
     """A proxy that is set anew is what its new object is."""
     proxy: Any = ppp.Proxy([1], max_size=None)
-    assert (len(proxy), callable(proxy)) == (1, False)
+    assert special(type(proxy)) == special(list)
     proxy.set(Slotted())
-    assert (proxy(), callable(proxy), is_instance(proxy, abc.Sized)) == ("called", True, False)
-    with pytest.raises(TypeError):
-        len(proxy)
-    assert callable(proxy.set(fun=lambda n: [n]))
+    assert special(type(proxy)) == special(Slotted)
+    proxy.set(fun=lambda n: [n])
+    assert special(type(proxy)) == set(SPECIAL)
 
 
 def test_what_the_object_cannot_do_is_a_type_error() -> None:
     """What the object's class cannot do is Python's own `TypeError`, or no attribute."""
     for proxy in drawn(Conn()):
-        for attempt in (len, iter, next, lambda p: p(), lambda p: p[0], int, lambda p: -p, lambda p: 1 in p):
-            with pytest.raises(TypeError):
-                attempt(proxy)
-        with pytest.raises((TypeError, AttributeError)):
-            enter(proxy)
-        assert not hasattr(proxy, "__len__")
-        assert "__call__" not in dir(proxy)
+        for code in ("len(p)", "iter(p)", "next(p)", "p()", "p[0]", "int(p)", "-p", "1 in p", "with p: pass"):
+            with pytest.raises((TypeError, AttributeError) if "with" in code else TypeError):
+                exec(code, {"p": proxy})
+        assert (hasattr(proxy, "__len__"), "__call__" in dir(proxy)) == (False, False)
     undrawn: Any = ppp.Proxy(fun=lambda _: Conn(), max_size=None)
-    with pytest.raises(TypeError):
-        enter(undrawn)
+    with pytest.raises(TypeError), undrawn:
+        pytest.fail("there is nothing")
 
 
 def test_classes_are_shared() -> None:
@@ -161,19 +146,14 @@ class Users(Registered, key="users"):
 
 
 class Abstract(ppp.Proxy[Any], abc.Sized):
-    """Declares slots, inherits from an abstract class, and has its own `__new__`, with other parameters."""
+    """Declares slots, inherits from an abstract class, and has its own `__new__`."""
 
     __slots__ = ("label", "note")
-    label: str
-    note: str
 
-    def __new__(cls, label: str, *args: Any, **parameters: Any) -> Abstract:
-        self = super().__new__(cls)
+    def __new__(cls, obj: Any, label: str = "label") -> Abstract:
+        self: Any = super().__new__(cls)
         self.label = label
-        return self
-
-    def __init__(self, label: str, *args: Any, **parameters: Any) -> None:
-        super().__init__(*args, **parameters)
+        return self  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return 42
@@ -191,12 +171,15 @@ class Upper(ppp.Proxy[Any]):
     def __len__(self) -> int:
         return super().__len__() + 100  # type: ignore[no-any-return]
 
+    def __iadd__(self, other: object) -> Any:  # type: ignore[misc]
+        return f"own {other}"
+
 
 @pytest.mark.parametrize("kind", [Registered, Users, Abstract])
 def test_subclass_of_any_kind(kind: Any) -> None:
     """Slots, abstract classes and an own `__new__` go with it: the shape is the object's."""
     for thing in ([1], Slotted(), 5):
-        proxy = kind("label", thing) if kind is Abstract else kind(thing)
+        proxy = kind(thing)
         assert proxy._get_obj() is thing
         assert callable(proxy) == callable(thing)
         assert is_instance(proxy, abc.Iterable) == is_instance(thing, abc.Iterable)
@@ -214,8 +197,10 @@ def test_own_special_methods() -> None:
     proxy = Upper(lambda *args: args)
     assert (proxy(1), callable(proxy)) == ([(1,)], True)
     assert (len(Upper([1])), str(Upper([1]))) == (101, "<[1]>")
-    for kind in (Upper(), Upper(5), Upper(fun=lambda n: n, max_size=None)):
-        assert callable(kind)
-    for attempt in (len, lambda p: p()):
+    own: Any = Upper(5)
+    assert [callable(each) for each in (own, Upper(), Upper(fun=abs, max_size=None))] == [True] * 3
+    for attempt in (len, Upper.__call__):
         with pytest.raises((TypeError, AttributeError)):
-            attempt(Upper(5))
+            attempt(own)
+    own += 1
+    assert own == "own 1"

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
 from conftest import Keep
-from helpers_proxy import USES, Scope, held_elsewhere, is_instance
+from helpers_proxy import Scope
 
 import ProxyPatternPool as ppp
 
 KINDS = ["pool", "THREAD", "SHARED", "WERKZEUG"]
-ALL_USES: dict[str, Callable[[Any], Any]] = {
-    **USES,
-    "hasattr": lambda p: hasattr(p, "x"),
-    "equality": lambda p: p == 1,
-    "text": str,
-}
+USES = """p.x | p._conn | hash(p) | len(p) | iter(p) | p() | p[0] | p[0] = 1 | del p[0] | 1 in p
+    | p + 1 | 1 + p | p += 1 | -p | p < 1 | int(p) | with p: pass
+    | p._get_obj() | p._get_obj(0) | p._obj().__enter__()"""
+NEEDS = [use.strip() for use in USES.split("|")]
+"""Uses of a proxy that need its object."""
+ALL_USES = [*NEEDS, "hasattr(p, 'x')", "p == 1", "str(p)"]
 
 
-def raised_by(use: Callable[[Any], Any], proxy: Any, kind: type[BaseException]) -> BaseException:
+def run(use: str, proxy: Any) -> None:
+    exec(use, {"p": proxy})
+
+
+def raised_by(use: str, proxy: Any, kind: type[BaseException]) -> BaseException:
     """Give what a use raises, which has neither cause nor context."""
     with pytest.raises(kind) as raised:
-        use(proxy)
+        run(use, proxy)
     assert (raised.value.__context__, raised.value.__cause__) == (None, None)
     return raised.value
 
@@ -37,7 +39,7 @@ def proxies() -> list[Any]:
 
 
 def test_answers() -> None:
-    """Text, formatting, truth, equality, names, classes and copies: an unset proxy answers for itself."""
+    """Text, formatting, truth, equality and names: an unset proxy answers for itself."""
     other: Any = ppp.Proxy()
     for proxy in proxies():
         texts = {repr(proxy), str(proxy), f"{proxy}", f"{proxy!r}", format(proxy), f"{proxy!s}", "%s" % proxy}  # noqa: UP031
@@ -45,25 +47,21 @@ def test_answers() -> None:
         assert bool(proxy) is False
         assert [proxy == thing for thing in (proxy, other, None, 1)] == [True, False, False, False]
         assert [proxy != thing for thing in (proxy, other, None)] == [False, True, True]
-        assert {"_set", "_get_obj"} <= set(dir(proxy))
-        assert not is_instance(proxy, (int, list, type))
-        assert issubclass(proxy.__class__, ppp.Proxy)
-        assert copy.copy(proxy) is copy.deepcopy([proxy])[0] is proxy
         assert repr(pickle.loads(pickle.dumps(proxy))) == "<Proxy unset>"
         assert proxy._has_obj() is False
         proxy._ret_obj()
         proxy._invalidate_obj()
-        for name in "x _x __x__ __wrapped__ __version__ __html__ _repr_html_ mro __name__".split():
+        for name in ("x", "_x", "__x__"):
             assert getattr(proxy, name, "default") == "default"
             with pytest.raises(AttributeError):
                 delattr(proxy, name)
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", NEEDS)
 def test_uses(use: str) -> None:
     """Every use of the object that is not there is `ProxyUnset`, without context; then it can be set."""
     for proxy in proxies():
-        raised_by(USES[use], proxy, ppp.ProxyUnset)
+        raised_by(use, proxy, ppp.ProxyUnset)
         proxy._set([1, 2])
         assert (repr(proxy), bool(proxy), proxy == [1, 2], len(proxy)) == ("[1, 2]", True, True, 2)
 
@@ -103,22 +101,21 @@ def test_error_of_the_function(keep: Keep, use: str, kind: str) -> None:
     """An error of `fun` comes out as it is, with neither cause nor context but the user's own."""
     error, mine = OSError("down"), KeyError("mine")
     proxy = keep(failing(kind, error))
-    assert raised_by(ALL_USES[use], proxy, OSError) is error
+    assert raised_by(use, proxy, OSError) is error
     try:
         raise mine
     except KeyError:
         with pytest.raises(OSError, match="down") as raised:
-            ALL_USES[use](proxy)
-    assert raised.value.__context__ is mine
-    assert mine.__context__ is None
+            run(use, proxy)
+    assert (raised.value.__context__, mine.__context__) == (mine, None)
 
 
 @pytest.mark.parametrize("use", ALL_USES)
 def test_time_out(keep: Keep, use: str) -> None:
     """A `TimeOut` comes out with neither cause nor context."""
     proxy = keep(ppp.Proxy(fun=lambda _: mock.MagicMock(), max_size=1, timeout=0))
-    with held_elsewhere(proxy):
-        raised_by(ALL_USES[use], proxy, ppp.TimeOut)
+    proxy._pool.get()
+    raised_by(use, proxy, ppp.TimeOut)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,16 +125,9 @@ def test_function_raising_attribute_error(keep: Keep, use: str, kind: str) -> No
     cause = AttributeError("no driver")
     proxy = keep(failing(kind, cause))
     with pytest.raises(ppp.ProxyException) as raised:
-        ALL_USES[use](proxy)
+        run(use, proxy)
     assert not isinstance(raised.value, AttributeError)
     assert raised.value.__cause__ is cause
     assert not proxy._has_obj()
     proxy._fun.side_effect = lambda number: [1]
     assert proxy == [1]
-
-
-def test_attribute_error_of_an_object_is_not_ours(keep: Keep) -> None:
-    """A missing attribute is the object's own error, without context."""
-    for proxy in (ppp.Proxy([1]), keep(ppp.Proxy(fun=lambda n: [n], max_size=1))):
-        error = raised_by(lambda p: p.nothing, proxy, AttributeError)
-        assert "'list' object has no attribute 'nothing'" in str(error)
