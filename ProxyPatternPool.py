@@ -346,8 +346,7 @@ def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any
         number = int(value) if whole else float(value)
         if number == value and number >= least:  # neither a text nor NaN
             return value if isinstance(value, int) else number
-    what = "a whole number" if whole else "a number"
-    raise PoolException(f"{name} must be {what} of at least {least}, not {value!r}")
+    raise PoolException(f"{name} must be a {'whole ' * whole}number of at least {least}, not {value!r}")
 
 
 class Pool(Generic[T]):
@@ -403,8 +402,8 @@ class Pool(Generic[T]):
     #   RETURNING: in `_alive`. IDLE: in the ring `_idle` as well. DOOMED to CLOSED: in `_closing`.
     # - `_size` counts the records that are not GONE, and never exceeds `max_size`. Each of them holds a
     #   permit, apart from the idle ones: permits are derived.
-    # - The lock guards states, containers and counters. It is not held while foreign code runs (fun, hooks,
-    #   `str`, logging): decide under it, act after it.
+    # - The lock guards states, containers and counters, apart from those of rounds. It is not held while
+    #   foreign code runs (fun, hooks, `str`, logging): decide under it, act after it.
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
     #   end. CPython takes signals, injected exceptions and finalizers at those only, so that what comes in
     #   between finds the pool consistent. A decision that took a call is checked again in the step.
@@ -531,25 +530,22 @@ class Pool(Generic[T]):
         self._lock: Any = _Lock()
         self._alive: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
         self._idle = root = _Record()  # of a ring, whose `older` is the last used one
-        root.older = root.newer = root
-        root.expires = -math.inf
+        root.older, root.newer, root.expires = root, root, -math.inf
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
-        self._size = 0
+        self._size = self._drains = 0
         self._fresh_numbers = itertools.count()
         self._numbers: list[int] = []  # of creations that failed, which are used again
-        self._drains = 0
         self._fill_after = -math.inf  # while creations fail, returns do not try before that time
         self._housekeeper: threading.Thread | None = None
         self._wake = _Waiter()  # for the housekeeper: fill, or end
         self._all_back = _Waiter()  # for a shutdown that waits for lent objects
         self._started_ts = self._hk_last = self._now()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
-        self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = 0
-        self._nborrows = self._nreturns = self._nhealth = self._bad_health = self._nreset_errors = 0
-        self._nkilled = self._nrecycled = self._nwornout = self._nexpired = self._ninvalidated = 0
-        self._hc_rounds = self._hc_errors = self._hk_rounds = self._hk_errors = 0
-        self._nwaits = self._ntimeouts = self._nchecks = 0
+        self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = self._nborrows = 0
+        self._nreturns = self._nhealth = self._bad_health = self._nreset_errors = self._hc_errors = 0
+        self._nrecycled = self._nwornout = self._nexpired = self._ninvalidated = self._hc_rounds = 0
+        self._nkilled = self._hk_rounds = self._hk_errors = self._nwaits = self._ntimeouts = self._nchecks = 0
         self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
         self._shutdown = shutdown
         _process.pools[id(self)] = self
@@ -715,8 +711,7 @@ class Pool(Generic[T]):
         most = self._max_size if max_size is None else _number("max_size", max_size, whole=True)
         with self._lock:
             if bool(most) != bool(self._max_size):
-                change = f"from {self._max_size!r} to {most!r}: a pool has a limit or has none"
-                raise PoolException(f"{self._label}: max_size cannot change {change}")
+                raise PoolException(f"{self._label}: max_size cannot go from {self._max_size!r} to {most!r}")
             if self._shutdown:
                 return
             self._min_size, self._max_size, self._limit = least, most, most or math.inf
@@ -747,8 +742,7 @@ class Pool(Generic[T]):
         data["time_per_hk"] = self._hk_time / self._hk_rounds if self._hk_rounds else 0.0
         # what JSON does not have is shown as text, infinities and NaN as null
         text = json.dumps(data, default=repr, skipkeys=True)
-        plain: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-        return plain
+        return dict(json.loads(text, parse_constant=lambda _: None))
 
     def shutdown(self, delay: float = 0.0, *, grace: float = 0.0) -> None:
         """End the pool: no more objects, waiters are woken with `PoolException`, all objects are closed.
@@ -976,9 +970,8 @@ class Pool(Generic[T]):
     def _hkRound(self) -> None:
         """Warn of what is held too long; move what is killed and recycled to `_todel`."""
         now = self._now()
-        with self._lock:
-            self._hk_rounds += 1
-            self._hk_last = now
+        self._hk_rounds += 1
+        self._hk_last = now
         warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
         held = self._records((LENT,))
         late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
@@ -1003,8 +996,7 @@ class Pool(Generic[T]):
         """Examine the idle objects, one at a time, and destroy those that are refused."""
         if self._health is None:
             return
-        with self._lock:
-            self._hc_rounds += 1
+        self._hc_rounds += 1
         for record in self._records((IDLE,)):
             lending = record.lending + 1  # if it is borrowed now
             if record.state is IDLE and record.obj is not None:
@@ -1187,11 +1179,10 @@ class Pool(Generic[T]):
 
     def _examine(self, record: _Record) -> None:
         """Ask the health hook about an object in our hands, which is refused unless it says yes."""
-        with self._lock:
-            self._nhealth += 1
         health: Any = self._health
         verdict = self._run(lambda obj: bool(health(obj)), "health check error", record.obj)
         with self._lock:
+            self._nhealth += 1
             self._hc_errors += verdict is _FAILED
             self._bad_health += verdict is False
             if verdict is not True and record.state is HELD:
@@ -1294,13 +1285,22 @@ class Pool(Generic[T]):
         work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake)
         if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
             work = self._houseKeeping  # the program's own
-        thread = threading.Thread(target=work, name=f"{self._name} housekeeper", daemon=True)
+        started = _Waiter()
+
+        def run() -> None:
+            started.ring()
+            work()
+
+        thread = threading.Thread(target=run, name=f"{self._name} housekeeper", daemon=True)
         try:
             with self._lock:
                 if self._housekeeper is not None:
                     return
                 self._housekeeper = thread
-            thread.start()
+            # by a thread without signals, since an interrupted start may leave a lock of `threading` held
+            start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
+            start(thread.start, ())
+            started.wait(10.0)
             self._tell(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
             if self._housekeeper is thread and not thread.is_alive():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import gc
 import random
@@ -120,7 +121,7 @@ def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.Monke
 
     def scenario(visit: Visit) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", no_threads)
+            patch.setattr(_thread, "start_new_thread", no_threads)
             pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
         assert pool._housekeeper is None
         threads, held = running_threads(), []

@@ -10,7 +10,7 @@ import pytest
 from helpers import run_python
 
 HEAD = """
-import atexit, threading, time
+import atexit, os, threading, time
 
 late = []
 atexit.register(lambda: [work() for work in late])  # before the import: after the end of the pools
@@ -21,7 +21,7 @@ entered = threading.Event()
 
 class Thing:
     def close(self):
-        print("closed", flush=True)
+        os.write(1, b"closed\\n")  # all at once: two threads may close things
 
 def make(size, least=0, fun=lambda number: Thing(), closer=Thing.close, **parameters):
     return ppp.Pool(fun, size, least, closer=closer, **parameters)
