@@ -553,7 +553,7 @@ class Pool(Generic[T]):
     # What users call
 
     def get(self, timeout: float | None = None) -> T:
-        """Check out an object, which is made if none is idle and the limit allows it.
+        """Check out an object; make one if none is idle and the limit allows it.
 
         Args:
             timeout: Seconds to wait for one; 0 or less: do not wait; `None`: the pool's own `timeout`.
@@ -723,7 +723,7 @@ class Pool(Generic[T]):
         self._replace()
 
     def stats(self) -> dict[str, Any]:
-        """Describe the pool; it waits for nothing.
+        """Give the pool's configuration, counters and objects, without waiting for anything.
 
         Returns:
             A JSON-able dict; times are seconds, those of objects relative to now.
@@ -812,7 +812,7 @@ class Pool(Generic[T]):
         return _arrive, (self._key, empty), (self._key, self._parameters, self.__dict__)
 
     def __setstate__(self, state: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
-        with _process.lock:
+        with _process.arrivals:
             if not hasattr(self, "_parameters"):  # else it has arrived before
                 self._key, parameters, own = state
                 self._configure(parameters)
@@ -1491,7 +1491,7 @@ class _Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.ending = False  # the interpreter is about to end
-        self.lock = _Lock()  # while something is numbered, or arrives
+        self.lock, self.arrivals = _Lock(), _Lock()  # while a pool is numbered; while something arrives
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
         self.arrived: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
@@ -1509,7 +1509,7 @@ def _living(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
 
 def _after_fork() -> None:
     """Let all begin anew in the child."""
-    _process.pid, _process.lock = os.getpid(), _Lock()
+    _process.pid, _process.lock, _process.arrivals = os.getpid(), _Lock(), _Lock()
     for pool in _living(_process.pools):
         pool._forked()
     for proxy in _living(_process.proxies):
@@ -1540,7 +1540,7 @@ getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  #
 
 def _arrive(key: str, make: Callable[[], Any]) -> Any:
     """What has come to this process under that key, made at its first arrival, and kept alive for a while."""
-    with _process.lock:
+    with _process.arrivals:
         thing = _process.arrived.get(key)
         if thing is None:
             thing = _process.arrived[key] = make()
@@ -1643,14 +1643,9 @@ class _Lease:
             broken = broken or (exc is not None and record is not None and pool._breaks(exc))
             if not self._claim(key):
                 return
-            seam = "_invalidate_obj" if broken else "_ret_obj"
-            if (
-                block is not None
-                and Proxy._overrides(block.proxy, seam)
-                and place is vars(block.own["_local"])
-            ):
+            if block is not None and _state_of(block.proxy).ends and place is vars(block.own["_local"]):
                 self.holds.append(0)
-                _own(block.proxy, seam)()
+                _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             # the hooks of a return find it current still, and so does the pool what a program has put there
             hooked = record is None or (not broken and (pool._retter is not None or pool._reset is not None))
@@ -1792,9 +1787,9 @@ else:
 class Proxy(_Handle, Generic[T]):
     """Stands in for an object that may not exist yet, and forwards everything to it.
 
-    Whatever is not one of the proxy's own names, those that begin with an underscore below, those that a
-    subclass declares and those that were assigned to the proxy, is the object's: attributes, calls,
-    operators, text, truth. A proxy has the special methods that its object has: its class is made for that.
+    Attributes, calls, operators, text and truth are the object's, apart from the proxy's own names: those
+    that begin with an underscore below, those that a subclass declares, and those assigned to the proxy.
+    A proxy has the special methods that its object has: its class is made for that.
 
     Args:
         obj: One object for everybody.
@@ -2058,10 +2053,6 @@ class Proxy(_Handle, Generic[T]):
 
     # Inside: these names are not seen on a proxy, where they are the object's
 
-    def _overrides(self: Any, name: str) -> bool:
-        """Whether a program has its own version of a method, in its class or for this proxy."""
-        return name in type(self)._Proxy__declared or name in _dict_of(self)
-
     def _made_class(self: Any, names: frozenset[str]) -> Any:
         """The class for proxies of the same class of the program that forward some special methods."""
         program = vars(type(self)).get("_Proxy__program", type(self))
@@ -2094,9 +2085,10 @@ class Proxy(_Handle, Generic[T]):
         """Forward those special methods from now on; let accesses go the fast way, or the program's own."""
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
-        own, seams = _dict_of(self), ("_get_obj", "__getattr__")
-        slow = _state_of(self).building or any(Proxy._overrides(self, seam) for seam in seams)
-        object.__setattr__(self, "_fast", Proxy.Local() if slow else own["_local"])
+        own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
+        slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
+        state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # by methods of the program's
+        object.__setattr__(self, "_fast", Proxy.Local() if slow else _dict_of(self)["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that from now on, by a new local; a former pool is retired."""
@@ -2248,7 +2240,7 @@ class Proxy(_Handle, Generic[T]):
         probed = special or f"{name}=".startswith(_PROBES)
         if obj is _NOTHING and probed and not _defines(seen, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
-        if not special and Proxy._overrides(self, "__getattr__"):
+        if not special and "__getattr__" in type(self)._Proxy__declared:
             raise AttributeError(name)  # Python calls it now
         return getattr(Proxy._current(self) if obj is _NOTHING else obj, name)
 

@@ -384,8 +384,8 @@ MUTANTS: list[Mutant] = [
     Mutant("Proxy._make", "one object for the process",
            "with making", "if True",
            "proxy/test_drawing.py::test_shared_function_makes_one"),
-    Mutant("Proxy._overrides", "a _get_obj of the program is asked each time",
-           "name in type(self)._Proxy__declared or", "",
+    Mutant("Proxy._shape", "a _get_obj of the program is asked each time",
+           "type(self)._Proxy__declared | _dict_of(self).keys()", "set(_dict_of(self))",
            "proxy/test_subclasses_of_proxies.py::test_each_access_goes_through_get_obj"),
 ]
 # fmt: on
