@@ -993,11 +993,11 @@ class Pool(Generic[T]):
             self._evict(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
 
     def _health_check(self) -> None:
-        """Examine the idle objects, one at a time, and destroy those that are refused."""
+        """Examine the idle objects one by one, in the order of their last use; destroy those refused."""
         if self._health is None:
             return
         self._hc_rounds += 1
-        for record in self._records((IDLE,)):
+        for record in sorted(self._records((IDLE,)), key=lambda record: record.last_ret):
             lending = record.lending + 1  # if it is borrowed now
             if record.state is IDLE and record.obj is not None:
                 try:

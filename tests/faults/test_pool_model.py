@@ -433,9 +433,12 @@ def test_model(data: st.DataObject) -> None:
     """No sequence of uses and failures of a pool loses a permit or an object."""
     with quiet():
         machine = Machine(data)
-        for _ in range(40):
-            machine.step()
-        machine.armed.clear()
-        machine.shutdown()
-        for _ in range(3):
-            machine.step()
+        try:
+            for _ in range(40):
+                machine.step()
+            machine.armed.clear()
+            machine.shutdown()
+            for _ in range(3):
+                machine.step()
+        finally:
+            machine.pool.shutdown()  # Hypothesis may break off the walk anywhere

@@ -37,6 +37,17 @@ def test_health(factory: Factory, make_pool: MakePool, messages: Messages, how: 
     assert sum(text in message for message in messages("ERROR")) == 1
 
 
+def test_examinations_keep_the_order(make_pool: MakePool, clock: Clock) -> None:
+    """What was used last is still lent first when a round has examined all idle objects."""
+    pool = make_pool(max_size=3, health=bool, delay=HOUR)
+    lent = [pool.get() for _ in range(3)]
+    for rank in (2, 0, 1):
+        clock.advance(1.0)
+        pool.ret(lent[rank])
+    pool._health_check()
+    assert [pool.get() for _ in range(3)] == [lent[1], lent[0], lent[2]]
+
+
 @pytest.mark.parametrize("verdict", [True, False])
 def test_examined_is_not_lent(factory: Factory, make_pool: MakePool, spawn: Spawn, verdict: bool) -> None:
     """While an object is examined it holds a permit and nobody gets it, nor ever if it is refused."""
