@@ -407,7 +407,7 @@ class Pool(Generic[T]):
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
     #   end. CPython takes signals, injected exceptions and finalizers at those only, so that what comes in
     #   between finds the pool consistent. A decision that took a call is checked again in the step.
-    # - Nobody waits while something is free: whoever frees something serves the queue, in order of arrival.
+    # - Nobody waits while something is free: what frees something serves the queue, in order of arrival.
     # - A thread which is interrupted with a record in its hands discards it.
     # - A lending is known by its record and number, so that nothing ends a later one.
     # - The verdict on an examined object comes before it is available again.
@@ -1489,8 +1489,7 @@ class _Process:
     """What the process knows of its pools and proxies, all weakly."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.ending = False  # the interpreter is about to end
+        self.pid, self.ending = os.getpid(), False  # whether the interpreter is about to end
         self.lock, self.arrivals = _Lock(), _Lock()  # while a pool is numbered; while something arrives
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
