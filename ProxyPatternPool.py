@@ -2281,9 +2281,9 @@ _MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle)} | set(
 _FORMAT: dict[str, Any] = {"format": 3} if sys.version_info >= (3, 14) else {}
 
 
-# asked of anything by those who only look: IPython, unittest.mock, pytest, inspect
+# asked of anything by those who only look: IPython, unittest.mock, pytest and its plug-ins, inspect
 _PROBES = tuple(
-    """_ipython_ _is_coroutine _mock_ _repr_ pytestmark= _pytestfixturefunction= getdoc= place_as=
+    """_ipython_ _is_coroutine _mock_ _repr_ pytestmark= _pytestfixturefunction= getdoc= place_as= hypothesis=
     _spec_class= _spec_asyncs= _partialmethod= pytest_mock_example_attribute_that_shouldnt_exist=""".split()
 )
 

@@ -73,7 +73,8 @@ PROBED = """
 __wrapped__ __nothing__ __array__ __dataframe__ __await__ __fspath__ __get__ __set__ __set_name__ __code__
 __test__ __isabstractmethod__ __clause_element__ __name__ __file__ __path__ __spec__ __rich_repr__ __pretty__
 _ipython_display_ _ipython_canary_method_should_not_exist_ _repr_html_ _repr_mimebundle_ _mock_name _mock_self
-_is_coroutine_marker pytestmark _pytestfixturefunction pytest_mock_example_attribute_that_shouldnt_exist
+_is_coroutine_marker pytestmark hypothesis _pytestfixturefunction
+pytest_mock_example_attribute_that_shouldnt_exist
 """.split()
 """Names that tools look for on whatever they meet."""
 
