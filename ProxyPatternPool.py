@@ -51,10 +51,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", default=Any)
     _ANY: Any = object()
+    _Decorator = contextlib.ContextDecorator
 else:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+    class _Decorator:  # the same without a `__dict__`, which makes blocks faster
+        __slots__ = ()
+        __call__ = contextlib.ContextDecorator.__call__
+
 
 __all__ = [
     "FunHook",
@@ -278,18 +284,18 @@ class _Permits:
     _value = property(lambda self: max(0, self._initial_value - self._pool._in_use()))
 
 
-class _Block(contextlib.ContextDecorator, Generic[T]):
+class _Block(_Decorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
     __slots__ = ("lending", "obj", "pool", "record", "timeout")
-
-    def __init__(self, pool: Pool[T], timeout: float | None) -> None:
-        self.record: Any = None  # as long as its end has to be seen to
-        self.pool = pool
-        self.timeout = timeout
+    pool: Pool[T]
+    timeout: float | None
+    obj: T
+    lending: int
+    record: Any  # as long as its end has to be seen to; all are set without the cost of an `__init__`
 
     def _recreate_cm(self) -> _Block[T]:
-        return _Block(self.pool, self.timeout)
+        return self.pool.obj(self.timeout)
 
     def __enter__(self) -> T:
         pool = self.pool
@@ -322,7 +328,10 @@ class _Block(contextlib.ContextDecorator, Generic[T]):
             raise
 
     def __del__(self) -> None:
-        record: _Record | None = getattr(self, "record", None)
+        try:
+            record = self.record
+        except AttributeError:  # never entered
+            return
         if record is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
             self.record = None
             self.pool._discard(record, self.lending)
@@ -668,7 +677,9 @@ class Pool(Generic[T]):
         Returns:
             A context manager which gives the object. It is a decorator of functions, too.
         """
-        return _Block(self, timeout)
+        block: _Block[T] = _Block()
+        block.pool, block.timeout = self, timeout
+        return block
 
     def invalidate(self, obj: T) -> None:
         """Destroy a lent object, say a broken connection, instead of returning it.
@@ -1685,17 +1696,19 @@ class _ReclaimedLease(_Lease):
             self.end({})
 
 
-class _ProxyBlock(contextlib.ContextDecorator, Generic[T]):
+class _ProxyBlock(_Decorator, Generic[T]):
     """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
 
-    lease: _Lease | None = None  # as long as its end has to be seen to
-    obj: T = _NOTHING
-
-    def __init__(self, proxy: Proxy[T], timeout: float | None) -> None:
-        self.proxy, self.own, self.timeout = proxy, _dict_of(proxy), timeout
+    __slots__ = ("lease", "obj", "own", "place", "proxy", "timeout")
+    proxy: Proxy[T]
+    own: Any
+    timeout: float | None
+    obj: T
+    place: Any
+    lease: _Lease | None  # as long as its end has to be seen to
 
     def _recreate_cm(self) -> _ProxyBlock[T]:
-        return _ProxyBlock(self.proxy, self.timeout)
+        return self.proxy._obj(self.timeout)
 
     def __enter__(self) -> T:
         proxy, own = self.proxy, self.own
@@ -1728,7 +1741,7 @@ class _ProxyBlock(contextlib.ContextDecorator, Generic[T]):
             _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
-        if self.lease is not None and os.getpid() == _process.pid:  # __exit__ was interrupted
+        if getattr(self, "lease", None) and os.getpid() == _process.pid:  # `__exit__` was interrupted
             self.__exit__(None, None, None)
 
 
@@ -1763,17 +1776,7 @@ class _Signature:
 
 if TYPE_CHECKING:
 
-    class _Handle:
-        def __getattr__(self, name: str) -> Any: ...
-
-        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
-        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
-        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
-        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _ANY
-        __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
-        __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
-        __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
-        __xor__ = __rxor__ = _ANY
+    class _Handle(Any):  # type: ignore[misc]  # a proxy has whatever its object has
         _fast = _state = _ANY
 
 else:
@@ -1980,7 +1983,10 @@ class Proxy(_Handle, Generic[T]):
         Returns:
             A context manager which gives the object itself. It is a decorator of functions, too.
         """
-        return _ProxyBlock(self, timeout)
+        block: _ProxyBlock[T] = _ProxyBlock()
+        block.lease, block.obj, block.own = None, _NOTHING, _dict_of(self)
+        block.proxy, block.timeout = self, timeout
+        return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
 
@@ -2049,6 +2055,7 @@ class Proxy(_Handle, Generic[T]):
     def __setstate__(self, state: Any) -> None:
         _own_names.update(state)
         _dict_of(self).update(state)
+        Proxy._shape(self)
 
     # Inside: these names are not seen on a proxy, where they are the object's
 
@@ -2181,13 +2188,14 @@ class Proxy(_Handle, Generic[T]):
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
         """Make the current object without a pool, with a number that no other has."""
-        numbers, making = state.numbers, state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
+        numbers, fresh_numbers = state.numbers, state.fresh_numbers
+        making = state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
         if making._is_owned():
             raise ProxyException("the object of the proxy is needed to make it")
         with making:  # everybody waits for the one object
             if not hasattr(local, "obj"):
                 with state.lock:
-                    number = numbers.pop() if numbers else next(state.fresh_numbers)
+                    number = numbers.pop() if numbers else next(fresh_numbers)
                 try:
                     obj = own["_fun"](number)
                 except BaseException:
