@@ -44,22 +44,18 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, TypeVar  # which every type checker knows
+    import typing_extensions  # which every type checker knows
 
-    T = TypeVar("T", default=Any)
+    T = typing_extensions.TypeVar("T", default=Any)
     _ANY: Any = object()
     _Decorator = contextlib.ContextDecorator
 else:
-    from typing import TypeVar
-
     T = TypeVar("T")
-
-    class _Decorator:  # the same without a `__dict__`, which makes blocks faster
-        __slots__ = ()
-        __call__ = contextlib.ContextDecorator.__call__
+    # without a `__dict__`, which would make blocks slower
+    _Decorator = type("_Decorator", (), {"__slots__": (), "__call__": contextlib.ContextDecorator.__call__})
 
 
 __all__ = [
@@ -162,7 +158,7 @@ class UseInfo:
 class _Record(UseInfo):
     """The account of one object, from the reservation of its permit until it is destroyed."""
 
-    __slots__ = tuple("asked drains expires key lending newer number obj older state warned".split())
+    __slots__ = tuple("asked drains expiry key lending newer number obj older state".split())
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,11 +168,10 @@ class _Record(UseInfo):
         self.number = -1  # given to fun
         self.drains = 0  # how often the pool had been drained when fun was called
         self.lending = 0  # how often it was taken from the idle ones: by this, nothing ends a later lending
-        self.expires = math.inf  # the end of its lifetime; -inf once it is drained
+        self.expiry = math.inf  # the end of its lifetime; -inf once it is drained
         self.older: Any = None  # the neighbours among the idle ones
         self.newer: Any = None
-        self.asked: tuple[str, str, int] | None = None  # thread, file and line of its holder
-        self.warned = 0  # the last lending that a warning has named
+        self.asked: tuple[str, str, int] | None = None  # thread, file and line, until a warning names them
 
 
 if sys.version_info >= (3, 14):
@@ -290,8 +285,6 @@ class _Block(_Decorator, Generic[T]):
     __slots__ = ("lending", "obj", "pool", "record", "timeout")
     pool: Pool[T]
     timeout: float | None
-    obj: T
-    lending: int
     record: Any  # as long as its end has to be seen to; all are set without the cost of an `__init__`
 
     def _recreate_cm(self) -> _Block[T]:
@@ -539,7 +532,7 @@ class Pool(Generic[T]):
         self._lock: Any = _Lock()
         self._alive: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
         self._idle = root = _Record()  # of a ring, whose `older` is the last used one
-        root.older, root.newer, root.expires = root, root, -math.inf
+        root.older, root.newer, root.expiry = root, root, -math.inf
         self._closing: dict[int, _Record] = {}
         self._waiters: deque[_Waiter] = deque()
         self._size = self._drains = 0
@@ -589,7 +582,7 @@ class Pool(Generic[T]):
                 newest = root.older  # the root itself, which has expired, if none is idle
                 # decides between an idle object, which needs no look before it is lent, and the queue
                 if (
-                    now < newest.expires
+                    now < newest.expiry
                     and (self._check_after_idle is None or now - newest.last_ret < self._check_after_idle)
                     and not self._shutdown
                 ):
@@ -643,12 +636,7 @@ class Pool(Generic[T]):
                         record.last_ret = now
                         self._use_time += now - record.last_get
                         # decides between the waiters or a limit of its life, and the idle ones
-                        if (
-                            self._waiters
-                            or self._max_use
-                            or self._size > self._limit
-                            or now >= record.expires
-                        ):
+                        if self._waiters or self._max_use or self._size > self._limit or now >= record.expiry:
                             self._put_back(record, now)
                         else:
                             record.state = IDLE
@@ -704,8 +692,8 @@ class Pool(Generic[T]):
             self._drains += 1
             self._fill_after = -math.inf
             for record in list(self._alive.values()):
-                record.expires = -math.inf
-        self._evict(IDLE, lambda record: record.expires < 0)
+                record.expiry = -math.inf
+        self._evict(IDLE, lambda record: record.expiry < 0)
         self._replace()
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
@@ -784,7 +772,7 @@ class Pool(Generic[T]):
             if housekeeper.is_alive():
                 self._tell(log.warning, "shutting down pool with live housekeeper")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> typing_extensions.Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -795,7 +783,7 @@ class Pool(Generic[T]):
 
     # A pool is a value: copies of it are itself, and as a class attribute it can be shadowed
 
-    def __deepcopy__(self, memo: object = None) -> Self:
+    def __deepcopy__(self, memo: object = None) -> typing_extensions.Self:
         return self
 
     __copy__ = __deepcopy__
@@ -814,7 +802,7 @@ class Pool(Generic[T]):
             del vars(instance)[self._attribute]
             return
         for record in self._records():
-            record.expires = -math.inf  # what is in the hands of the pool itself goes when it comes back
+            record.expiry = -math.inf  # what is in the hands of the pool itself goes when it comes back
         self._close_all((IDLE, LENT))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -878,7 +866,7 @@ class Pool(Generic[T]):
                 if not self._register(record):
                     raise PoolException(f"{self._label}: fun returned an object that the pool has already")
                 record.last_get = record.last_ret = now
-                record.expires = min(record.expires, now + lifetime)
+                record.expiry = min(record.expiry, now + lifetime)
                 self._create_time += now - begin
                 self._fill_after = -math.inf
             if self._debug:
@@ -922,7 +910,7 @@ class Pool(Generic[T]):
                 now = self._now()
                 with self._lock:
                     self._put_back(record, now)
-                made += record.expires > -math.inf  # else it was drained meanwhile
+                made += record.expiry > -math.inf  # else it was drained meanwhile
                 self._empty()
             except BaseException as exc:
                 self._discard(record)
@@ -993,12 +981,12 @@ class Pool(Generic[T]):
             self._evict(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
-            if asked is not None and record.warned != lending and record.lending == lending:
-                record.warned = lending
+            if asked is not None and record.lending == lending:
+                record.asked = None
                 held_by = (self._text(obj), age, *asked)
                 self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
         if self._max_lifetime > 0:
-            self._evict(IDLE, lambda record: now >= record.expires, "_nexpired")
+            self._evict(IDLE, lambda record: now >= record.expiry, "_nexpired")
         idle = self._max_avail_delay
         if idle > 0:
             self._evict(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
@@ -1119,15 +1107,15 @@ class Pool(Generic[T]):
         """Check out an object in our hands, unless it is no good; whether it was."""
         now, check = self._now(), self._check_after_idle
         look = record.state is HELD and check is not None and now - record.last_ret >= check
-        look = look and record.obj is not None and self._health is not None and now < record.expires
+        look = look and record.obj is not None and self._health is not None and now < record.expiry
         if look:
             self._examine(record)
             now = self._now()
         with self._lock:
             self._nchecks += look
             # what has just been made is lent once, however short its life
-            expired = now >= record.expires and (record.state is HELD or record.expires < 0)
-            self._nexpired += expired and record.expires > -math.inf
+            expired = now >= record.expiry and (record.state is HELD or record.expiry < 0)
+            self._nexpired += expired and record.expiry > -math.inf
             if expired or self._shutdown or record.state not in (HELD, FRESH):
                 return False
             record.state = LENT
@@ -1420,7 +1408,7 @@ class Pool(Generic[T]):
         record.key = key
         record.state = MADE
         if record.drains != self._drains:
-            record.expires = -math.inf
+            record.expiry = -math.inf
         self._alive[key] = record
         self._nobjs += 1
         self._ncreated += 1
@@ -1436,8 +1424,8 @@ class Pool(Generic[T]):
         elif 0 < self._max_use <= record.uses:
             self._nwornout += 1
             self._doom(record)
-        elif now >= record.expires:
-            self._nexpired += record.expires > -math.inf
+        elif now >= record.expiry:
+            self._nexpired += record.expiry > -math.inf
             self._doom(record)
         else:
             record.state = IDLE
@@ -1704,7 +1692,6 @@ class _ProxyBlock(_Decorator, Generic[T]):
     own: Any
     timeout: float | None
     obj: T
-    place: Any
     lease: _Lease | None  # as long as its end has to be seen to
 
     def _recreate_cm(self) -> _ProxyBlock[T]:

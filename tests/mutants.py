@@ -176,7 +176,7 @@ MUTANTS: list[Mutant] = [
            "and not self._shutdown", "",
            "pool/test_shutdown.py::test_nothing_old_is_lent_once_it_has_begun"),
     Mutant("Pool.get", "nothing is lent past its lifetime",
-           "now < newest.expires", "newest is not root",
+           "now < newest.expiry", "newest is not root",
            "pool/test_rounds.py::test_lifetime"),
     Mutant("Pool._announce", "a lending that the getter has ended is no answer",
            "return record.lending == lending and record.state is LENT", "return True",
@@ -268,7 +268,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_filling.py::test_filled"),
     # Drain, resize, destruction, shutdown
     Mutant("Pool.drain", "what is lent is drained as it returns",
-           "record.expires = -math.inf", "pass",
+           "record.expiry = -math.inf", "pass",
            "pool/test_filling.py::test_drain"),
     Mutant("Pool._doom", "what is taken out leaves the idle ones",
            "record.older.newer, record.newer.older = record.newer, record.older", "pass",
