@@ -2,8 +2,8 @@
 
 Takes pictures of all pages, wide and narrow, light and dark, into docs/site/look, and tries the search. Ends
 with status 1 if there is anything to complain of: an error on the browser's console, a page that fails to
-load, one that is wider than its window or in the wrong colours, code that is cut off where the page is wide,
-text that hardly differs from what is behind it, a search that finds nothing.
+load, one that is wider than its window or in the wrong colours, code or a table that is cut off where the
+page is wide, text that hardly differs from what is behind it, a search that finds nothing.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ async def look(endpoint: str, address: str, folder: Path) -> list[str]:
             browser.complaints += [f"{page}, {size}, {scheme}: faint: {text}" for text in faint]
             if size == "wide":
                 cut = await browser.ask(CUT)
-                browser.complaints += [f"{page}: code is cut off: {text}" for text in cut]
+                browser.complaints += [f"{page}: cut off: {text}" for text in cut]
     await browser.open(address)
     found = await browser.ask(SEARCH)
     print("search for max_lifetime:", found)
@@ -174,11 +174,12 @@ new Promise(done => {
 """
 
 
-# Blocks of code that have to be scrolled.
+# Blocks of code, and tables of up to six columns, that have to be scrolled.
 CUT = """
-[...document.querySelectorAll('article pre code, article .doc-heading code')]
-  .filter(code => code.scrollWidth > code.clientWidth + 1 && code.clientWidth)
-  .map(code => code.innerText.slice(0, 60))
+[...document.querySelectorAll('article pre code, article .doc-heading code, .md-typeset__scrollwrap')]
+  .filter(box => box.scrollWidth > box.clientWidth + 1 && box.clientWidth)
+  .filter(box => !(box.querySelector('tr')?.cells.length > 6))
+  .map(box => box.innerText.slice(0, 60))
 """
 
 # Texts whose contrast to what is behind them is below 3.
