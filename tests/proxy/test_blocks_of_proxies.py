@@ -116,10 +116,18 @@ def test_block_is_prepared_without_drawing(keep: Keep) -> None:
     assert not proxy._has_obj()
 
 
+class OwnReturn(ppp.Proxy[Any]):
+    """Overrides the seam of a return."""
+
+    def _ret_obj(self) -> None:
+        super()._ret_obj()
+
+
+@pytest.mark.parametrize("kind", [ppp.Proxy, OwnReturn])
 @pytest.mark.parametrize("error", [ConnectionError, ValueError])
-def test_invalidate_on(keep: Keep, error: type[Exception]) -> None:
+def test_invalidate_on(keep: Keep, error: type[Exception], kind: type[ppp.Proxy[Any]]) -> None:
     """What leaves the outermost block destroys the object if the pool's `invalidate_on` says so."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0, invalidate_on=ConnectionError))
+    proxy = keep(kind(fun=Conn, max_size=1, min_size=0, invalidate_on=ConnectionError))
     caught = pytest.raises(error)
     with caught, proxy._obj() as outer:
         with contextlib.suppress(error), proxy._obj():

@@ -110,11 +110,12 @@ def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
     assert all_back(proxy)
 
 
+@pytest.mark.parametrize("hook", ["retter", "reset"])
 @pytest.mark.parametrize("how", ["attribute", "block", "return"])
-def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str) -> None:
-    """A `retter` that goes through the proxy finds the object that is being returned, even the only one."""
+def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str, hook: str) -> None:
+    """A hook of a return that goes through the proxy finds the object that is being returned."""
 
-    def retter(conn: Conn) -> None:
+    def roll_back(conn: Conn) -> None:
         if how == "attribute":
             proxy.write("rollback")
             return
@@ -124,7 +125,8 @@ def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str) -> None:
             proxy._ret_obj()
         conn.write("rollback")
 
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, retter=retter))
+    hooks: dict[str, Any] = {hook: roll_back}
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, **hooks))
     conn = proxy._get_obj()
     proxy._ret_obj()
     assert (conn.log, proxy._has_obj()) == (["rollback"], False)
