@@ -98,21 +98,17 @@ def test_plots_are_legible(path: Path) -> None:
 
 def test_every_claim_of_speed_is_listed() -> None:
     """What README, pages and docstrings say of speed stands in the list, with the command that shows it."""
-    section = pages.TEXTS["speed.md"].partition("## Every claim")[2].partition("\n## ")[0]
+    texts = {**pages.TEXTS, "docstrings": "\n\n".join(text for _, text in pages.docstrings(pages.SOURCE))}
+    page = texts.pop("speed.md")
+    section = page.partition("## Every claim")[2].partition("\n## ")[0]
     titles, _, *rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", section, re.MULTILINE)
     assert titles == ("where", "claim", "command")
-    listed: dict[str, list[str]] = {}
     for where, claim, command in rows:
         assert re.search(r"`(?:make bench|\.venv/bin/python -m tests\.bench)|^none: ", command), command
-        listed.setdefault(where, []).append(claim)
-    own = " ".join(listed.pop("this page"))
-    headlines = re.findall(r"^### (.+)$", pages.TEXTS["speed.md"], re.MULTILINE)
-    assert [it for it in headlines if f"“{it}”" not in own] == []
-    texts = {name: text for name, text in pages.TEXTS.items() if name != "speed.md"}
-    texts["docstrings"] = "\n\n".join(text for _, text in pages.docstrings(pages.SOURCE))
-    for where, text in texts.items():
-        claims = listed.pop(where, [])
+        assert where == "this page" or claim in " ".join(texts[where].split())
+    listed = " ".join(claim for where, claim, _ in rows if where == "this page")
+    assert [it for it in re.findall(r"^### (.+)$", page, re.MULTILINE) if f"“{it}”" not in listed] == []
+    for name, text in texts.items():
+        claims = [claim for where, claim, _ in rows if where == name]
         said = [" ".join(it.split()) for it in re.split(r"(?<=[.:;])\s|\n\n|\|", text) if CLAIM.search(it)]
-        assert [it for it in said if not any(claim in it for claim in claims)] == [], where
-        assert [claim for claim in claims if claim not in " ".join(text.split())] == [], where
-    assert listed == {}
+        assert [it for it in said if not any(claim in it for claim in claims)] == [], name
