@@ -30,7 +30,7 @@ PATCHED = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
 RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
 RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
-SETUP = {"mkdir", "cd", "python3", ".", "export"}
+SETUP = {"mkdir", "cd", "python3", ".", "pip", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -57,25 +57,25 @@ class Terminal(ExitStack):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.server = folder, ""
         self.env = environ(folder, PYTHONWARNINGS="error")
-        self.server = ""
 
     def type(self, command: str, expected: str = "…") -> None:
         """Run a command; where it starts a server, that takes the place of the one before."""
-        words = shlex.split(command)
-        if words[0] in ("flask", "gunicorn"):
+        program, *words = shlex.split(command)
+        if program in ("flask", "gunicorn"):
             self.close()
             words = [re.sub(r"(?<=127.0.0.1:)\d+|^5000$", "0", word) for word in words]
             log, env = self.folder / "log", {**self.env, "PYTHONWARNINGS": "default"}
-            self.enter_context(started(sys.executable, "-m", *words, log=log, cwd=self.folder, env=env))
+            module = (sys.executable, "-m", program)
+            self.enter_context(started(*module, *words, log=log, cwd=self.folder, env=env))
             self.server = urlsplit(address(log)).netloc
-        elif words[0] not in SETUP and words[:2] != ["pip", "install"]:
-            if words[0] == "curl":
+        elif program not in SETUP:
+            if program == "curl":
                 printed = self.ask(words)
             else:
-                program = sys.executable if words[0] == "python" else words[0]
-                printed = run(program, *words[1:], cwd=self.folder, env=self.env).stdout
+                assert program == "python", command
+                printed = run(sys.executable, *words, cwd=self.folder, env=self.env).stdout
             pattern = ".*?".join(map(re.escape, expected.strip().split("…")))
             assert re.fullmatch(pattern, printed.strip(), flags=re.DOTALL), f"{command}\n{printed}"
 
@@ -151,14 +151,11 @@ def missing_commands(name: str) -> Iterator[str]:
 
 def missing_names(name: str) -> Iterator[str]:
     """Find what a page calls `pool.x`, `Pool.x`, `Proxy.x`, `proxy._x` or `ppp.x` and does not exist."""
-    text = pages.FENCE.sub("", TEXTS[name]).replace("`it = pool.connect(); it.close()`", "SQLAlchemy's")
     kinds: dict[str, Any] = {"ppp": ppp, "Proxy": ppp.Proxy, "pool": ppp.Pool, "Pool": ppp.Pool}
-    own = {*dir(ppp.Proxy), "_pool", "_fun", "_scope", "_local", "_pool_max_size", "_pool_kwargs", "_nobjs"}
-    for code in re.findall(r"`([^`\n]+)`", text):
-        for owner, attribute in re.findall(r"\b(pool|Pool|Proxy|ppp)\.(\w+)", code):
-            if not hasattr(kinds[owner], attribute):
-                yield code
-        yield from set(re.findall(r"\b(?:proxy|db)\.(_[a-z]\w+)", code)) - own
+    kinds |= dict.fromkeys(("proxy", "db"), ppp.Proxy())
+    for code in re.findall(r"`([^`\n]+)`", pages.FENCE.sub("", TEXTS[name])):
+        named = re.findall(r"\b(pool|Pool|Proxy|ppp|(?:proxy|db)(?=\._[a-z]))\.(\w+)", code)
+        yield from (code for owner, attribute in named if not hasattr(kinds[owner], attribute))
 
 
 @pytest.mark.parametrize("name", PAGES)
