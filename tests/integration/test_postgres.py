@@ -91,11 +91,12 @@ def test_connection_behind_a_proxy(server: PostgresServer, keep: Keep) -> None:
     db.row_factory = psycopg.rows.dict_row
     assert db.execute("SELECT text FROM note").fetchall() == [{"text": "one"}]
     db.autocommit = False
-    assert db._get_obj().autocommit is False
+    connection = db._get_obj()
+    assert connection.autocommit is False
     assert isinstance(db, psycopg.Connection)
     assert str(db).startswith("<psycopg.Connection [IDLE]")
-    with db as connection:
-        assert connection is db._get_obj()
+    with db as entered:
+        assert entered is connection
     assert db.closed
 
 
