@@ -23,16 +23,12 @@ class Shop:
 
     def __init__(self, app: ModuleType, database: ModuleType, path: Path) -> None:
         self.create, self.db, self.path = app.create_app, database.db, path
-        with self.connect() as connection:
+        with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE orders (article TEXT)")
         self.app: Flask = self.create(str(path))
         self.app.add_url_rule("/order", view_func=self.order)
         self.app.add_url_rule("/which", view_func=self.which)
         self.client = self.app.test_client()
-
-    def connect(self) -> closing[sqlite3.Connection]:
-        """Connect to the database, without the pool."""
-        return closing(sqlite3.connect(self.path))
 
     def order(self, article: str = "tea") -> str:
         """Write an order (a view)."""
@@ -57,7 +53,7 @@ class Shop:
 
     def left(self) -> tuple[list[str], int]:
         """Give the orders that were committed, and how many connections are lent."""
-        with self.connect() as connection:
+        with closing(sqlite3.connect(self.path)) as connection:
             return [it for (it,) in connection.execute("SELECT article FROM orders")], self.lent
 
     @property

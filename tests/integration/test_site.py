@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -18,7 +19,8 @@ import ProxyPatternPool as ppp
 CONFIG = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
 SOURCES = sorted(PAGES.keys() - {"README.md"})
 WRONG = re.compile(
-    r'<(?:script|img|link rel="(?:icon|stylesheet)")[^>]* (?:src|href)="?(?:https?:)?//[^>]*>'  # of others
+    r"<(?:script|img|iframe|source|audio|video|object|embed|link rel=.(?:icon|stylesheet).)"
+    r'[^>]* (?:src|href)="?(?:https?:)?//[^>]*>'  # something of another host
     r"|<img(?![^>]* alt=)[^>]*>"  # an image without a text
     r'|<span class="?gp"?>(?!\$ <)[^<]*'  # an unknown prompt
 )
@@ -54,13 +56,15 @@ def test_every_page_is_there(site: dict[str, str]) -> None:
 def complaints(html: str) -> Iterator[str]:
     """Find what is wrong with a page."""
     yield from WRONG.findall(html)
+    named = Counter(re.findall(r' id="?([^"\s>]+)', html))
+    yield from (anchor for anchor, times in named.items() if times > 1 and not anchor.startswith("__"))
     article = CODE.sub("", html.partition("<article")[2].partition("</article>")[0])
     texts = (unescape(re.sub(r"<[^>]*>", "", text)) for text in BLOCKS.split(article))
     yield from (text for text in texts if UNREAD.search(text))
 
 
 def test_pages_are_sound(site: dict[str, str]) -> None:
-    """Nothing comes from another host, images have texts, and no list or table runs into a text."""
+    """Nothing comes from another host, images have texts, names are unique, no list runs into a text."""
     pages = {name: html for name, html in site.items() if name.endswith(".html")}
     assert {name: found for name, html in pages.items() if (found := list(complaints(html)))} == {}
     assert sum(len(re.findall(r'<span class="?gp"?>', html)) for html in pages.values()) > 20
