@@ -66,11 +66,9 @@ class Block(NamedTuple):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(self.source, encoding="utf-8")
 
-    def commands(self) -> Iterator[tuple[str, str]]:
+    def commands(self) -> list[tuple[str, str]]:
         """Give each command of a console block, with the lines printed after it."""
-        for part in re.split(r"^\$ ", self.code, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            yield command, printed
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.code, flags=re.MULTILINE)
 
 
 def blocks(path: Path, text: str = "", first_line: int = 1) -> Iterator[Block]:
