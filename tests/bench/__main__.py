@@ -78,8 +78,6 @@ def main() -> None:
         runs[run.version] = run
         if kept:
             report.save(runs, kept)
-    elif not runs:
-        sys.exit(f"{kept}: no figures yet")
     if kept and page:
         runs = report.load(kept)  # in their order
         report.write_page(runs, page)

@@ -151,11 +151,6 @@ class Contender:
     tidies: bool = False
     """Whether a housekeeping round can be asked for."""
 
-    @property
-    def makes(self) -> bool:
-        """Whether it makes objects by itself when they are asked for."""
-        return self.module != "queue"
-
 
 THIS = "ProxyPatternPool"
 BY_PROXY = f"{THIS}, by proxy"

@@ -135,6 +135,11 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
     return table
 
 
+def makers(chosen: list[Contender]) -> list[Contender]:
+    """Return those that make objects by themselves when they are asked for."""
+    return [contender for contender in chosen if contender.module != "queue"]
+
+
 def burst(
     table: Table, chosen: list[Contender], rounds: int, threads: int, ahead: int, seconds: float,
     use: Callable[[], object],
@@ -154,8 +159,7 @@ def burst(
             taken = together(threads, request)
             return {"made": len(maker.made) - before, "time": taken}
 
-    able = [contender for contender in chosen if contender.makes]
-    table.fill({it.name: partial(job, it, module) for it, module in table.installed(able)}, rounds)
+    table.fill({it.name: partial(job, it, module) for it, module in table.installed(makers(chosen))}, rounds)
     return table
 
 
@@ -201,10 +205,7 @@ def disturbed(handle: Handle, tidy: Callable[[], Any]) -> float:
 
 
 class TimedLock:
-    """Stands in for a pool's lock and keeps the longest time that it was held.
-
-    Processor time of the holder is what counts, so that other work on the machine does not.
-    """
+    """Stands in for a pool's lock, and keeps the longest processor time for which a holder had it."""
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
@@ -217,14 +218,11 @@ class TimedLock:
             self._since.append(time.thread_time())
         return taken
 
-    def release(self) -> None:
+    def release(self, *_error: object) -> None:
         self.longest = max(self.longest, time.thread_time() - self._since.pop())
         self.lock.release()
 
-    __enter__ = acquire
-
-    def __exit__(self, *_error: object) -> None:
-        self.release()
+    __enter__, __exit__ = acquire, release
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.lock, name)
@@ -233,11 +231,9 @@ class TimedLock:
 def held(pool: Any, tidy: Callable[[], Any]) -> float:
     """Return the longest time for which a housekeeping round held the lock."""
     pool._lock = lock = TimedLock(pool._lock)
-    try:
-        with quiet():
-            tidy()
-    finally:
-        pool._lock = lock.lock
+    with quiet():
+        tidy()
+    pool._lock = lock.lock
     return lock.longest
 
 
@@ -285,7 +281,7 @@ def imports(chosen: list[Contender], settings: Settings) -> Table:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return {"time": float(done.stdout)}
 
-    modules = {it.name: it.module for it, _ in table.installed(it for it in chosen if it.makes)}
+    modules = {it.name: it.module for it, _ in table.installed(makers(chosen))}
     jobs = {name: partial(job, its) for name, its in {**modules, BARE: BARE}.items()}
     Table("", "", []).fill(jobs, 1)  # compiles what is not yet compiled
     table.fill(jobs, settings.rounds)

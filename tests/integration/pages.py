@@ -6,9 +6,8 @@ On a page, what a block's fence says decides what becomes of it:
 - `python`: a piece of the page's program, which runs from top to bottom.
 - `console`: commands after `$`, and what they print (`…` stands for anything).
 - any of them with a line `--8<-- "examples/name.py"`: that file of the folder docs.
-- `text`, `ini`…: nothing to run.
 
-Run as a program, it runs one page in the current folder, in a process of its own.
+Run as a program, it runs one page in the current folder.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ class Block(NamedTuple):
         taken = TAKEN.fullmatch(self.code)
         return self.code if taken is None else (DOCS / taken.group(1)).read_text(encoding="utf-8")
 
-    def compiled(self) -> Any:
-        """Compile it, so that tracebacks show the page's own lines."""
-        return compile("\n" * self.line + self.code, str(self.path), "exec")
+    def run(self, namespace: dict[str, Any]) -> None:
+        """Execute it, where tracebacks show the page's own lines."""
+        exec(compile("\n" * self.line + self.code, str(self.path), "exec"), namespace)
 
     def write(self, folder: Path) -> None:
         """Write a block that has a title."""
@@ -67,11 +66,9 @@ class Block(NamedTuple):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(self.source, encoding="utf-8")
 
-    def commands(self) -> Iterator[tuple[str, str]]:
+    def commands(self) -> list[tuple[str, str]]:
         """Give each command of a console block, with the lines printed after it."""
-        for part in re.split(r"^\$ ", self.code, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            yield command, printed
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.code, flags=re.MULTILINE)
 
 
 def blocks(path: Path, text: str = "", first_line: int = 1) -> Iterator[Block]:
@@ -105,17 +102,13 @@ def imported(folder: Path, *names: str) -> Iterator[list[Any]]:
         sys.modules.update(others)
 
 
-def run(path: Path) -> None:
-    """Run a page's program, whose files go to the current folder, from which they are imported."""
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())  # where the page's files go
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    for block in blocks(path):
+    for block in blocks(Path(sys.argv[1])):
         if block.title is not None:
             block.write(Path.cwd())
         elif block.language == "python":
-            exec(block.compiled(), namespace)
-
-
-if __name__ == "__main__":
-    sys.path[0] = str(Path.cwd())
-    run(Path(sys.argv[1]))
+            block.run(namespace)
+    del namespace
     gc.collect()  # what was forgotten complains here

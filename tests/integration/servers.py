@@ -33,7 +33,6 @@ SETTINGS = """
     -c listen_addresses= -c max_connections=60 -c shared_buffers=8MB -c max_wal_senders=0
     -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c dynamic_shared_memory_type=mmap
 """
-BACKENDS = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -130,21 +129,15 @@ class PostgresServer:
 
     def _execute(self, program: str, options: str) -> subprocess.Popen[bytes]:
         command = [str(self._programs / program), "-D", str(self.folder / "data"), *options.split()]
-        with self._log.open("ab") as log:
+        with self._log.open("wb") as log:
             return subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self._rights)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self._process = self._execute("postgres", f"-k {self.folder} {SETTINGS}")
-
-        def answers() -> bool:
-            assert self._process.poll() is None, self._log.read_text(errors="replace")
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(self.dsn).close()
-                return True
-            return False
-
-        eventually(answers, PATIENCE)
+        ready = "ready to accept connections"
+        eventually(lambda: self._process.poll() is not None or ready in self._log.read_text(), PATIENCE)
+        assert self._process.poll() is None, self._log.read_text()
 
     def stop(self) -> None:
         """Stop the server as an administrator does in a hurry: every connection is cut."""
@@ -162,7 +155,8 @@ class PostgresServer:
 
     def backends(self, name: str = "tests") -> set[int]:
         """List the server's processes for connections under a name like that."""
-        return set(self.ask(BACKENDS, name) or ())
+        query = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
+        return set(self.ask(query, name) or ())
 
 
 @pytest.fixture(scope="session", name="postgres")

@@ -6,7 +6,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,19 @@ from servers import PATIENCE, fetch, postgres_fixture, redis_fixture, run, servi
 import ProxyPatternPool as ppp
 
 Samples = dict[str, float]
+PREFIX = "db_client_connection_"
 
 
-def scrape(url: str, name: str) -> Samples:
-    """Read a pool's values by their names and states, all under OpenTelemetry's prefix."""
-    samples: Samples = {}
-    for family in text_string_to_metric_families(fetch(url)):
-        for sample in [sample for sample in family.samples if not sample.name.endswith("_created")]:
-            prefix, _, what = sample.name.rpartition("db_client_connection_")
-            labels = {key.removeprefix("db_client_connection_"): it for key, it in sample.labels.items()}
-            assert (prefix, labels.keys() <= {"pool_name", "state"}) == ("", True)
-            if labels["pool_name"] == name:
-                samples[f"{what} {labels.get('state', '')}".strip()] = sample.value
-    return samples
+def measures(families: Iterable[Any], name: str) -> Samples:
+    """Give a pool's values by their names and states, all under OpenTelemetry's prefix."""
+    found: Samples = {}
+    for sample in [it for family in families for it in family.samples if not it.name.endswith("_created")]:
+        labels = dict(sample.labels)
+        pool, state = labels.pop(f"{PREFIX}pool_name"), labels.pop(f"{PREFIX}state", "")
+        assert (sample.name.startswith(PREFIX), labels) == (True, {})
+        if pool == name:
+            found[f"{sample.name.removeprefix(PREFIX)} {state}".strip()] = sample.value
+    return found
 
 
 @pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
@@ -57,36 +57,29 @@ def test_prometheus_numbers(make_pool: MakePool, clock: Clock, spawn: Spawn, kee
     pool = make_pool(connect, max_size=2, name="db")
     later = keep(ppp.Proxy(name="later", max_size=0))
     with pages.imported(EXAMPLES, "prometheus_exporter") as (exporter,):
-        server, thread = exporter.show(0, pool, later)
-    url = f"http://127.0.0.1:{server.server_port}/metrics"
-    try:
-        first, second = pool.get(), pool.get()
-        waiter = spawn(pool.get)
-        waiting(pool, 1)
-        none_left(pool, 0.01)
-        sizes = {"count idle": 0, "count used": 2, "max": 2, "idle_min": 1}
-        waits = {"pending_requests": 1, "timeouts_total": 1}
-        counts = {"create_time_seconds_count": 2, "wait_time_seconds_count": 3, "use_time_seconds_count": 2}
-        sums = {"create_time_seconds_sum": 0.5, "wait_time_seconds_sum": 0, "use_time_seconds_sum": 0}
-        assert scrape(url, "db") == {**sizes, **waits, **counts, **sums}
-        assert scrape(url, "later") == {}
-        clock.advance(2.5)
-        pool.ret(first)
-        assert waiter.result() is first
-        pool.ret(second)
-        pool.ret(first)
-        later.set_fun(lambda number: [number])
-        with later._obj():
-            samples, others = scrape(url, "db"), scrape(url, "later")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(PATIENCE)
-    assert others["count used"] == 1
-    assert "max" not in others  # it has no limit
-    names = "pending_requests wait_time_seconds_sum use_time_seconds_count use_time_seconds_sum"
-    assert [samples[name] for name in names.split()] == [0, 2.5, 3, 2.75 + 2.5]
-    assert (samples["count idle"], samples["count used"]) == (2, 0)
+        collector = exporter.PoolCollector(pool, later)
+    first, second = pool.get(), pool.get()
+    waiter = spawn(pool.get)
+    waiting(pool, 1)
+    none_left(pool, 0.01)
+    sizes = {"count idle": 0, "count used": 2, "max": 2, "idle_min": 1}
+    waits = {"pending_requests": 1, "timeouts_total": 1}
+    counts = {"create_time_seconds_count": 2, "wait_time_seconds_count": 3, "use_time_seconds_count": 2}
+    sums = {"create_time_seconds_sum": 0.5, "wait_time_seconds_sum": 0, "use_time_seconds_sum": 0}
+    assert measures(collector.collect(), "db") == {**sizes, **waits, **counts, **sums}
+    assert measures(collector.collect(), "later") == {}
+    clock.advance(2.5)
+    pool.ret(first)
+    assert waiter.result() is first
+    pool.ret(second)
+    pool.ret(first)
+    later.set_fun(lambda number: [number])
+    found, unlimited = (measures(collector.collect(), name) for name in ("db", "later"))
+    assert (found["count idle"], found["count used"], found["pending_requests"]) == (2, 0, 0)
+    assert (found["wait_time_seconds_sum"], found["use_time_seconds_sum"]) == (2.5, 2.75 + 2.5)
+    assert found["use_time_seconds_count"] == 3
+    assert unlimited["count idle"] == 1
+    assert "max" not in unlimited
 
 
 @pytest.fixture
@@ -100,13 +93,13 @@ def url(name: str, tmp_path: Path) -> Iterator[str]:
 def test_prometheus_program(name: str, url: str) -> None:
     """The program's own pool works under load, within its limit, and its page shows that."""
 
-    def busy() -> Samples | None:
-        samples = scrape(url, "numbers")
-        assert samples["count idle"] + samples["count used"] <= samples["max"] == 2
-        return samples if samples["timeouts_total"] > 2 else None
+    def busy() -> bool:
+        found = measures(text_string_to_metric_families(fetch(url)), "numbers")
+        assert found["count idle"] + found["count used"] <= found["max"] == 2
+        used, waited = found["use_time_seconds_sum"], found["wait_time_seconds_sum"]
+        return found["timeouts_total"] > 2 and min(used, waited) > 0
 
-    samples = eventually(busy, seconds=PATIENCE)
-    assert min(samples["use_time_seconds_sum"], samples["wait_time_seconds_sum"]) > 0
+    eventually(busy, seconds=PATIENCE)
 
 
 @pytest.mark.parametrize("name", ["gevent_server", "eventlet_server"])

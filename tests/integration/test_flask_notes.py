@@ -24,11 +24,11 @@ NOTES = pages.EXAMPLES / "notes"
 
 
 @pytest.fixture
-def notes() -> Iterator[tuple[Any, Any]]:
-    """Give the maker of applications, and the database."""
+def client(tmp_path: Path) -> Iterator[Any]:
+    """A client of an application whose database is `notes.db`."""
     with pages.imported(NOTES, "app", "database", "notes") as (app, database, _):
-        yield app.create_app, database.db
-        database.db._ret_obj()
+        assert (database.db._pool, database.db._has_obj()) == (None, False)
+        yield app.create_app({"DATABASE": tmp_path / "notes.db", "POOL_MAX_SIZE": 3}).test_client()
         database.close()
 
 
@@ -44,36 +44,27 @@ def write(url: str, text: str) -> None:
     assert answer == {"id": answer["id"], "text": text}
 
 
-def test_write_and_read(notes: tuple[Any, Any], tmp_path: Path) -> None:
+def test_write_and_read(client: Any, tmp_path: Path) -> None:
     """A note that was written can be read, listed and removed; what is wrong is refused."""
-    create, _ = notes
-    path = tmp_path / "notes.db"
-    client = create({"DATABASE": path}).test_client()
-    written = client.post("/notes", json={"text": "milk"})
-    assert (written.status_code, written.json) == (201, {"id": 1, "text": "milk"})
+    for number, text in enumerate(["milk", "bread"], 1):
+        written = client.post("/notes", json={"text": text})
+        assert (written.status_code, written.json) == (201, {"id": number, "text": text})
     assert client.get("/notes/1").json == {"id": 1, "text": "milk"}
-    assert client.post("/notes", json={"text": "bread"}).status_code == 201
     assert client.get("/notes?after=1").json == {"notes": [{"id": 2, "text": "bread"}]}
-    assert kept(path) == ["milk", "bread"]
+    assert kept(tmp_path / "notes.db") == ["milk", "bread"]
     assert [client.delete("/notes/1").status_code for _ in range(2)] == [204, 404]
     assert client.get("/notes/1").status_code == 404
-    assert client.post("/notes", json={"text": 3}).status_code == 400
-    assert client.post("/notes", json=["milk"]).status_code == 400
-    assert kept(path) == ["bread"]
+    assert [client.post("/notes", json=wrong).status_code for wrong in ({"text": 3}, ["milk"])] == [400, 400]
+    assert kept(tmp_path / "notes.db") == ["bread"]
 
 
-def test_statistics(notes: tuple[Any, Any], tmp_path: Path) -> None:
+def test_statistics(client: Any) -> None:
     """Before a request nothing is opened; `/stats` takes no connection, and `/health` tells which it has."""
-    (create, db), pid = notes, os.getpid()
-    assert (db._pool, db._has_obj()) == (None, False)
-    client = create({"DATABASE": tmp_path / "notes.db", "POOL_MAX_SIZE": 3}).test_client()
-    assert client.get("/stats").get_json()["ncreating"] == 0
-    connection = {"number": 0, "pid": pid}
-    assert client.get("/health").json == {"status": "ok", "pid": pid, "connection": connection}
+    assert client.get("/stats").json["ncreating"] == 0
+    connection = {"number": 0, "pid": os.getpid()}
+    assert client.get("/health").json == {"status": "ok", "pid": os.getpid(), "connection": connection}
     for _ in range(2):
-        answer = client.get("/stats")
-        assert answer.mimetype == "application/json"
-        stats = answer.get_json()
+        stats = client.get("/stats").json
         assert [stats[key] for key in ("max_size", "navail", "nusing", "nuses")] == [3, 1, 0, 1]
         assert [entry["stats"] for entry in stats["avail"]] == [connection]
 
@@ -86,8 +77,7 @@ def test_demo() -> None:
     assert done.stdout.endswith("every note written was read back\n")
     table = dict(re.findall(r"^  (\S.*?)  +(\S.*)$", done.stdout, re.MULTILINE))
     assert (table["requests"], table["errors"]) == ("400", "0")
-    assert table["notes read back"] == table["notes written"]
-    assert int(table["notes written"]) >= 400 // 3
+    assert int(table["notes read back"]) >= 400 // 3
     assert 1 <= int(table["connections made"]) <= 4
     assert re.fullmatch(r"[1-4] of 4", table["most in use at once"])
     assert {"latency, median", "latency, 99th percentile", "waits for a connection"} <= set(table)
@@ -107,19 +97,15 @@ def test_serve(tmp_path: Path, number: signal.Signals) -> None:
         assert re.findall(r"(?:https?:)?//[a-z]|@import|url\(|<script src", page) == []  # it is whole
         assert fetch(f"{url}slow") == {"counted": 300000}
         write(url, "milk")
-    assert log.read_text().splitlines()[1:] == ["stopped"]
+    assert len(log.read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("through", "status"), [("program", 1), ("make", 2)])
-def test_serve_on_a_port_in_use(through: str, status: int, tmp_path: Path) -> None:
+def test_serve_on_a_port_in_use(tmp_path: Path) -> None:
     """`make serve` on a port in use says so, names `PORT=`, and ends with a status of its own."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        commands = {
-            "program": (sys.executable, NOTES / "demo.py", "--serve", "--port", port),
-            "make": ("make", "serve", f"PORT={port}", f"VENV={workshop(tmp_path, 'demo')}"),
-        }
-        said = run(*commands[through], env=environ(NOTES), expect=status).stderr
+        make = ("make", "serve", f"PORT={port}", f"VENV={workshop(tmp_path, 'demo')}")
+        said = run(*make, env=environ(NOTES), expect=2).stderr
     assert f"Port {port} is in use" in said
     assert f"make serve PORT={port + 1}" in said
     assert "Traceback" not in said

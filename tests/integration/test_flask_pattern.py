@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +16,6 @@ from typing import Any
 import pages
 import pytest
 from flask import Flask, Response, abort, stream_with_context
-
-GUIDE = pages.DOCS / "pages" / "howto" / "flask.md"
 
 
 class Shop:
@@ -28,14 +26,13 @@ class Shop:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE orders (article TEXT)")
         self.app: Flask = self.create(str(path))
-        self.app.add_url_rule("/order", view_func=self.order, methods=["POST"])
+        self.app.add_url_rule("/order", view_func=self.order)
         self.app.add_url_rule("/which", view_func=self.which)
         self.client = self.app.test_client()
 
     def order(self, article: str = "tea") -> str:
         """Write an order (a view)."""
-        self.db.execute("INSERT INTO orders VALUES (?)", (article,))
-        return "ordered"
+        return str(self.db.execute("INSERT INTO orders VALUES (?)", (article,)))
 
     def which(self) -> str:
         """Read the path of the database (a view)."""
@@ -43,8 +40,7 @@ class Shop:
 
     def rows(self) -> Iterator[str]:
         """Read all orders (a stream, whose connection nobody returns)."""
-        for (article,) in self.db.execute("SELECT article FROM orders"):
-            yield f"{article}\n"
+        yield from (article for (article,) in self.db.execute("SELECT article FROM orders"))
 
     def rows_in_a_block(self) -> Iterator[str]:
         """Read all orders in a block, which returns its connection."""
@@ -55,10 +51,10 @@ class Shop:
         """Read all orders while Flask keeps the context."""
         return stream_with_context(self.rows())
 
-    def kept(self) -> list[str]:
-        """Read what was committed, over a connection of its own."""
+    def left(self) -> tuple[list[str], int]:
+        """Give the orders that were committed, and how many connections are lent."""
         with closing(sqlite3.connect(self.path)) as connection:
-            return [article for (article,) in connection.execute("SELECT article FROM orders")]
+            return [it for (it,) in connection.execute("SELECT article FROM orders")], self.lent
 
     @property
     def lent(self) -> int:
@@ -68,7 +64,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    for block in pages.blocks(GUIDE):
+    for block in pages.blocks(pages.PAGES["howto/flask.md"]):
         if block.title is not None:
             block.write(tmp_path)
     with pages.imported(tmp_path, "app", "database") as (app, database):
@@ -84,8 +80,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 def test_failed_request_keeps_nothing(shop: Shop, end: str, status: int, testing: bool) -> None:
     """What a request writes before `abort`, an exception or a failing commit is undone; the next is kept."""
     shop.app.config["TESTING"] = testing
+    shop.app.register_error_handler(LookupError, lambda error: (str(error), 422))
 
-    @shop.app.post("/fail")
+    @shop.app.get("/fail")
     def fail() -> str:
         if end == "commit":
             shop.db.execute("PRAGMA foreign_keys = ON")  # which has to be outside of a transaction
@@ -97,16 +94,12 @@ def test_failed_request_keeps_nothing(shop: Shop, end: str, status: int, testing
         shop.db.execute("CREATE TABLE a (b PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
         return str(shop.db.execute("INSERT INTO a VALUES (1, 2)"))
 
-    @shop.app.errorhandler(LookupError)
-    def unknown(error: LookupError) -> tuple[str, int]:
-        return str(error), 422
-
     with suppress(ZeroDivisionError, sqlite3.IntegrityError):  # which reach the test if Flask is testing
-        assert shop.client.post("/fail").status_code == status
+        assert shop.client.get("/fail").status_code == status
         assert not (testing and status == 500)
-    assert shop.lent == 0
-    assert shop.client.post("/order").status_code == 200  # on the same connection
-    assert (shop.kept(), shop.lent) == (["tea"], 0)
+    assert shop.left() == ([], 0)
+    assert shop.client.get("/order").status_code == 200  # on the same connection
+    assert shop.left() == (["tea"], 0)
     assert shop.db._pool.stats()["ncreated"] == 1
 
 
@@ -123,31 +116,25 @@ def test_block_of_a_test(shop: Shop, kind: str, fails: bool) -> None:
         assert shop.lent == 1
         if fails:
             raise ZeroDivisionError
-    assert (shop.kept(), shop.lent) == (["kept"], 0)
+    assert shop.left() == (["kept"], 0)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["read", "client_gone"])
-@pytest.mark.parametrize("stream", [Shop.rows_in_a_block, Shop.rows_in_the_context])
-def test_streamed_response(shop: Shop, stream: Any, whole: bool) -> None:
-    """A stream has its connection to its end, which the client's leaving is, too; then it comes back."""
+@pytest.mark.parametrize(
+    ("stream", "lent"), [(Shop.rows_in_a_block, 0), (Shop.rows_in_the_context, 0), (Shop.rows, 1)]
+)
+def test_streamed_response(shop: Shop, stream: Any, lent: int, whole: bool) -> None:
+    """A stream in a block or the context returns its connection, read or left; a bare one keeps it."""
     shop.app.add_url_rule("/export", view_func=lambda: Response(stream(shop)), endpoint="export")
     for _ in range(2):
-        shop.client.post("/order")
+        shop.client.get("/order")
     response = shop.client.get("/export")
     chunks = response.iter_encoded()
-    assert (next(chunks), shop.lent) == (b"tea\n", 1)
+    assert (next(chunks), shop.lent) == (b"tea", 1)
     if whole:
-        assert list(chunks) == [b"tea\n"]
+        assert list(chunks) == [b"tea"]
     response.close()
-    assert (shop.lent, shop.db._has_obj()) == (0, False)
-
-
-def test_bare_stream_keeps_its_connection(shop: Shop) -> None:
-    """A generator with neither draws a connection which the end of the stream does not return."""
-    shop.app.add_url_rule("/export", view_func=lambda: Response(shop.rows()), endpoint="export")
-    with shop.client.get("/export") as response:
-        assert response.get_data() == b""
-    assert shop.lent == 1
+    assert (shop.lent, shop.db._has_obj()) == (lent, bool(lent))
 
 
 def test_pushed_context_is_shared_by_requests(shop: Shop) -> None:
@@ -162,13 +149,12 @@ def test_pushed_context_is_shared_by_requests(shop: Shop) -> None:
 
 def test_busy(shop: Shop) -> None:
     """A request that finds every connection lent is answered 503, with Retry-After."""
-    pool = shop.db._pool
-    pool._timeout = 0.01
-    held = [pool.get() for _ in range(4)]
-    response = shop.client.get("/which")
-    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
-    for connection in held:
-        pool.ret(connection)
+    shop.db._pool._timeout = 0.01
+    with ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(shop.db._pool.obj())
+        response = shop.client.get("/which")
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert shop.client.get("/which").status_code == 200
 
 

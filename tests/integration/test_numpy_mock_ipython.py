@@ -16,8 +16,6 @@ from IPython.lib.pretty import pretty
 
 import ProxyPatternPool as ppp
 
-PLAIN = np.arange(6.0).reshape(2, 3)
-
 
 def uses(array: Any, plain: Any) -> list[Any]:
     """Use an array: arithmetic on either side, slicing, comparison, ufuncs, reductions, and its protocols."""
@@ -29,50 +27,34 @@ def uses(array: Any, plain: Any) -> list[Any]:
 
 def test_numpy_array() -> None:
     """An array is used as itself, and changed in place through the proxy, which stays."""
-    array: Any = ppp.Proxy(PLAIN.copy())
-    for found, wanted in zip(uses(array, PLAIN), uses(PLAIN, PLAIN), strict=True):
+    plain = np.arange(6.0).reshape(2, 3)
+    array: Any = ppp.Proxy(plain.copy())
+    for found, wanted in zip(uses(array, plain), uses(plain, plain), strict=True):
         assert type(found) is np.ndarray
         np.testing.assert_array_equal(found, wanted)
-    assert (array.shape, array.T.shape, len(array), 5.0 in array) == ((2, 3), (3, 2), 2, True)
+    assert (array.shape, len(array), 5.0 in array, np.ones(2)[ppp.Proxy(1)]) == ((2, 3), 2, True, 1.0)
     with pytest.raises(ValueError, match="ambiguous"):
         bool(array)
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(array)
     handle = array
     handle += 1
     assert handle is array
-    handle[0] = 0
     handle[:, 1] *= 2
-    np.testing.assert_array_equal(array._get_obj(), [[0, 0, 0], [4, 10, 6]])
-    handle.flat = 7
-    np.testing.assert_array_equal(array._get_obj(), np.full((2, 3), 7.0))
+    np.testing.assert_array_equal(array._get_obj(), [[1, 4, 3], [4, 10, 6]])
     with pytest.raises(TypeError):  # C interfaces want a real array, or a buffer
         memoryview(array)
     with pytest.raises(TypeError):
-        np.add(PLAIN, 1, out=array)
-
-
-def test_numpy_number() -> None:
-    """A number of numpy's is used as itself, and a proxied index picks an item."""
-    number: Any = ppp.Proxy(np.float64(2.5))
-    assert (number + 1, round(number), int(number), f"{number:.1f}") == (3.5, 2, 2, "2.5")
-    assert np.ones(2)[ppp.Proxy(1)] == 1.0
+        np.add(plain, 1, out=array)
 
 
 def test_magic_mock() -> None:
     """A `MagicMock` is configured and called through the proxy, and asked what was done with it."""
     thing: Any = ppp.Proxy(MagicMock())
     thing.query.return_value = [1]
-    assert thing.query("x", y=2) == [1]
-    assert thing(3) is thing.return_value
-    assert thing.mock_calls == [call.query("x", y=2), call(3)]
-    thing.__len__.return_value = 7
     thing.__enter__.return_value = "entered"
-    assert len(thing) == 7
     with thing as entered:
-        assert entered == "entered"
-    thing.attribute = 5
-    assert thing._get_obj().attribute == 5
+        assert (entered, thing.query("x", y=2)) == ("entered", [1])
+    assert thing(3) is thing.return_value
+    assert thing.method_calls == [call.query("x", y=2)]
     del thing.gone
     assert not hasattr(thing, "gone")
 
@@ -100,7 +82,6 @@ def test_ipython_completes(looked_at: Any, jedi: bool) -> None:
     completer = make(namespace={"db": looked_at}, global_namespace={}, use_jedi=jedi)
     completer.jedi_compute_type_timeout = 5000
     completer.disable_matchers = [f"IPCompleter.magic_{kind}matcher" for kind in ("", "config_", "color_")]
-    found = []
     for text in ("db.", "db._", "db['", "str(db", "db.set_o"):
         with provisionalcompleter():
             found = [completion.text for completion in completer.completions(text, len(text))]

@@ -78,17 +78,16 @@ def pythons() -> list[tuple[int, str]]:
     return sorted(found.items())
 
 
-def install(python: Path, wheel: Path) -> None:
-    """Install or upgrade to a wheel, and nothing else, in an environment which has no pip of its own."""
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
-    run(*pip, "install", "--quiet", "--no-index", "--no-deps", "--upgrade", wheel, folder=wheel.parent)
-
-
-def empty(python: str, folder: Path, wheel: Path) -> Path:
-    """Make an environment of some interpreter with that wheel alone, and return its own interpreter."""
+def environment(python: str, folder: Path) -> Path:
+    """Make an empty environment of some interpreter in a folder, and give its own interpreter."""
     run(python, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
-    install(folder / "venv" / "bin" / "python", wheel)
     return folder / "venv" / "bin" / "python"
+
+
+def install(interpreter: Path, wheel: Path) -> None:
+    """Install or upgrade to a wheel, and nothing else, in an environment."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", interpreter)
+    run(*pip, "install", "--quiet", "--no-index", "--no-deps", "--upgrade", wheel, folder=wheel.parent)
 
 
 def test_wheel_holds_the_module_once(files: dict[str, bytes]) -> None:
@@ -148,16 +147,17 @@ def test_metadata(files: dict[str, bytes]) -> None:
 def test_readme_runs_in_an_empty_environment(which: str, wheel: Path, tmp_path: Path) -> None:
     """The wheel installs on the oldest and the newest Python found, and each example of the README runs."""
     minor, python = pythons()[0 if which == "oldest" else -1]
-    interpreter = empty(python, tmp_path, wheel)
+    interpreter = environment(python, tmp_path)
+    install(interpreter, wheel)
     program = """import importlib.metadata as metadata, sys, ProxyPatternPool as ppp
 print(sys.version_info.minor, ppp.__version__, metadata.version("ProxyPatternPool"))"""
     shown = run(interpreter, "-I", "-c", program, folder=tmp_path).split()
     assert shown == [str(minor), ppp.__version__, ppp.__version__]
-    blocks = [block for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
-    alone = [block for block in blocks if "flask" not in block.code]  # test_pages.py runs the others
+    codes = [block.code for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
+    alone = [code for code in codes if "flask" not in code]  # test_pages.py runs the others
     assert len(alone) >= 2
-    for block in alone:
-        assert run(interpreter, "-I", "-W", "error", "-c", block.code, folder=tmp_path) == ""
+    for code in alone:
+        assert run(interpreter, "-I", "-W", "error", "-c", code, folder=tmp_path) == ""
 
 
 def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
@@ -173,28 +173,23 @@ def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(old, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    interpreter = empty(sys.executable, tmp_path, old)
+    interpreter = environment(sys.executable, tmp_path)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     module, package = site / "ProxyPatternPool.py", site / "ProxyPatternPool"
-
-    def imported() -> list[str]:
-        program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
-        return run(interpreter, "-I", "-c", program, folder=tmp_path).split()
-
-    assert imported() == ["11.9", str(module)]  # its bytecode is left lying about, too
-    install(interpreter, wheel)
-    assert imported() == [ppp.__version__, str(package / "__init__.py")]
-    assert not module.exists()
-    install(interpreter, old)
-    assert imported() == ["11.9", str(module)]
-    assert not package.exists()
+    program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
+    its = {old: ("11.9", module, package), wheel: (ppp.__version__, package / "__init__.py", module)}
+    for which in (old, wheel, old):  # the bytecode of each is left lying about, too
+        install(interpreter, which)
+        version, file, gone = its[which]
+        assert run(interpreter, "-I", "-c", program, folder=tmp_path).split() == [version, str(file)]
+        assert not gone.exists()
 
 
 @pytest.fixture(scope="module")
 def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: programs, and an environment with the wheel; the tree cannot be found from there."""
     folder = tmp_path_factory.mktemp("user")
-    empty(sys.executable, folder, wheel)
+    install(environment(sys.executable, folder), wheel)
     for program in PROGRAMS.glob("*.py"):
         shutil.copy(program, folder)
     return folder

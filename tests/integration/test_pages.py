@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 import shlex
 import sys
@@ -31,7 +30,7 @@ PATCHED = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
 RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
 RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
-SETUP = {"mkdir", "cd", "python3", ".", "export"}
+SETUP = {"mkdir", "cd", "python3", ".", "pip", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -58,25 +57,25 @@ class Terminal(ExitStack):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.server = folder, ""
         self.env = environ(folder, PYTHONWARNINGS="error")
-        self.server = ""
 
     def type(self, command: str, expected: str = "…") -> None:
         """Run a command; where it starts a server, that takes the place of the one before."""
-        words = shlex.split(command)
-        if words[0] in ("flask", "gunicorn"):
+        program, *words = shlex.split(command)
+        if program in ("flask", "gunicorn"):
             self.close()
             words = [re.sub(r"(?<=127.0.0.1:)\d+|^5000$", "0", word) for word in words]
             log, env = self.folder / "log", {**self.env, "PYTHONWARNINGS": "default"}
-            self.enter_context(started(sys.executable, "-m", *words, log=log, cwd=self.folder, env=env))
+            module = (sys.executable, "-m", program)
+            self.enter_context(started(*module, *words, log=log, cwd=self.folder, env=env))
             self.server = urlsplit(address(log)).netloc
-        elif words[0] not in SETUP and words[:2] != ["pip", "install"]:
-            if words[0] == "curl":
+        elif program not in SETUP:
+            if program == "curl":
                 printed = self.ask(words)
             else:
-                program = sys.executable if words[0] == "python" else words[0]
-                printed = run(program, *words[1:], cwd=self.folder, env=self.env).stdout
+                assert program == "python", command
+                printed = run(sys.executable, *words, cwd=self.folder, env=self.env).stdout
             pattern = ".*?".join(map(re.escape, expected.strip().split("…")))
             assert re.fullmatch(pattern, printed.strip(), flags=re.DOTALL), f"{command}\n{printed}"
 
@@ -120,7 +119,7 @@ def test_program_by_itself(block: Block, tmp_path: Path, monkeypatch: pytest.Mon
     namespace: dict[str, Any] = {"__name__": "__alone__"}
     if block.path != PAGES["README.md"]:
         namespace["ppp"] = ppp
-    exec(block.compiled(), namespace)
+    block.run(namespace)
     for thing in namespace.values():  # an example may leave that to the end of the program
         pool = thing._pool if issubclass(type(thing), ppp.Proxy) else thing
         if type(pool) is ppp.Pool:
@@ -134,43 +133,29 @@ def hidden_blocks(name: str) -> Iterator[str]:
     for block in BLOCKS[name]:
         if not block.title and block.language not in KINDS:
             yield f"{block.where}: {block.language}"
-        if block.language != "console" and re.search(r"^\$ ", block.code, flags=re.MULTILINE):
-            yield f"{block.where}: a prompt"
+        if (block.language == "console") != ("\n$ " in f"\n{block.code}"):
+            yield f"{block.where}: a prompt, or none"
         if max(map(len, block.source.splitlines())) > 86:  # beside the menus, in a window of 1280 pixels
             yield f"{block.where}: too wide"
 
 
 def missing_commands(name: str) -> Iterator[str]:
-    """Find commands that are no target of the Makefile, no file of the project, and not installed here."""
+    """Find what the Makefile does not know of `make`, and other commands which nothing has tried."""
     for words in re.findall(r"(?:`|^ {4}|^\$ )make ([^`\n#]+)", TEXTS[name], flags=re.MULTILINE):
         yield from (f"make {word}" for word in words.split() if word not in TARGETS and "=" not in word)
-    for block in BLOCKS[name]:
-        found = list(block.commands())
-        if block.language == "console" and not found:
-            yield f"{block.where}: no command"
-        for command, _ in found:
-            program, *words = shlex.split(command, comments=True)
-            names = [re.split(r"[^\w.-]", word)[0] for word in words[1:] if not word.startswith("-")]
-            if program == "pip":
-                good = all(map(importlib.metadata.version, set(names) - {ppp.__name__}))
-            elif program.startswith(".venv/bin/"):
-                good = all((ROOT / word).is_file() for word in words if word.endswith(".py"))
-            else:
-                good = program in SETUP | {"make", "python", "flask", "gunicorn", "curl", "git"}
-            if not good:
+    for block in BLOCKS[name] if name not in PLAYED else ():
+        for command, _ in block.commands():
+            if not re.match(r"make |pip install (?:--upgrade )?'?ProxyPatternPool\b", command):
                 yield f"{block.where}: {command}"
 
 
 def missing_names(name: str) -> Iterator[str]:
     """Find what a page calls `pool.x`, `Pool.x`, `Proxy.x`, `proxy._x` or `ppp.x` and does not exist."""
-    text = pages.FENCE.sub("", TEXTS[name]).replace("`it = pool.connect(); it.close()`", "SQLAlchemy's")
     kinds: dict[str, Any] = {"ppp": ppp, "Proxy": ppp.Proxy, "pool": ppp.Pool, "Pool": ppp.Pool}
-    own = {*dir(ppp.Proxy), "_pool", "_fun", "_scope", "_local", "_pool_max_size", "_pool_kwargs", "_nobjs"}
-    for code in re.findall(r"`([^`\n]+)`", text):
-        for owner, attribute in re.findall(r"\b(pool|Pool|Proxy|ppp)\.(\w+)", code):
-            if not hasattr(kinds[owner], attribute):
-                yield code
-        yield from set(re.findall(r"\b(?:proxy|db)\.(_[a-z]\w+)", code)) - own
+    kinds |= dict.fromkeys(("proxy", "db"), ppp.Proxy())
+    for code in re.findall(r"`([^`\n]+)`", pages.FENCE.sub("", TEXTS[name])):
+        named = re.findall(r"\b(pool|Pool|Proxy|ppp|(?:proxy|db)(?=\._[a-z]))\.(\w+)", code)
+        yield from (code for owner, attribute in named if not hasattr(kinds[owner], attribute))
 
 
 @pytest.mark.parametrize("name", PAGES)

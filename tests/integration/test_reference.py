@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from itertools import product
 
 import pytest
 from pages import SOURCE, TEXTS
@@ -70,37 +71,31 @@ def test_names_are_described() -> None:
 def messages() -> set[tuple[str, str]]:
     """Give each message of the module: what it is logged at or raised as, and a pattern of its text."""
     found = set()
-    kinds = [value for value in vars(ppp).values() if isinstance(value, type)]
-    errors = {kind.__name__ for kind in kinds if issubclass(kind, ppp.PPPException)}
-    levels = {"log.debug", "log.info", "log.warning", "log.error"}
-    calls = [node for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Call) and node.args]
-    for node in calls:
-        called, text = ast.unparse(node.func), node.args[0]
-        if called.endswith("._tell"):  # which puts the pool's name before the text
-            called, text = ast.unparse(text), node.args[1]
-        if called in errors | levels or called.startswith("warnings."):
+    errors = {name for name, it in vars(ppp).items() if isinstance(it, type) and issubclass(it, Exception)}
+    for node in [node for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Call) and node.args]:
+        kind, text = ast.unparse(node.func), node.args[0]
+        if kind.endswith("._tell"):  # which puts the pool's name before the text
+            kind, text = ast.unparse(text), node.args[1]
+        elif kind.startswith("warnings."):
+            kind = ast.unparse(node.args[1])
+        if kind in errors or re.fullmatch(r"log\.(debug|info|warning|error)|\w+Warning", kind):
             pattern = ""
             for part in text.values if isinstance(text, ast.JoinedStr) else [text]:
                 constant = str(part.value) if isinstance(part, ast.Constant) else "%s"
                 pattern += ".+".join(map(re.escape, re.split(r"%(?:\.\d)?[sdrf]", constant)))
-            kind = ast.unparse(node.args[1]) if called.startswith("warnings.") else called
             found.add((kind.removeprefix("log."), pattern))
     return found
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Tell whether a text of the reference, which leaves the pool's name out, is of a pattern."""
-    return any(re.fullmatch(pattern, whole) for whole in (text, f"pool 'db': {text}"))
-
-
 def test_messages_are_described() -> None:
     """The reference has an example of each message that operators of a program see, and no other."""
-    known = messages()
     described = re.findall(r"^\| `([^|`]+)` \| `([^|`]+)` \|", SECTIONS["Messages"], flags=re.MULTILINE)
     assert len(described) > 20
-    for kind, text in described:
-        assert any(kind == exists and matches(pattern, text) for exists, pattern in known), text
+    shown = {
+        (known, example)
+        for known, example in product(messages(), described)  # which leave the pool's name out
+        if known[0] == example[0] and re.fullmatch(f"(?:pool 'db': )?{known[1]}", f"pool 'db': {example[1]}")
+    }
+    assert set(described) == {example for _, example in shown}
     observed = {"error", "warning", "info", "ResourceWarning", "TimeOut", "TooManyRequests"}
-    for kind, pattern in known:
-        shown = any(kind == exists and matches(pattern, text) for exists, text in described)
-        assert shown or kind not in observed, pattern
+    assert {it for it in messages() if it[0] in observed} <= {known for known, _ in shown}
