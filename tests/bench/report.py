@@ -288,7 +288,7 @@ def tabulate(tables: dict[str, Table]) -> Iterator[str]:
     yield f"| |{' Python |' * many} {' | '.join(heads)} |"
     yield "| --- |" + " --- |" * many + " ---: |" * len(columns)
     for name in dict.fromkeys(name for table in tables.values() for name in table.rows):
-        label = name
+        label = re.sub(r"__\w+__", r"`\g<0>`", name)
         for version, table in tables.items():
             if name in table.rows:
                 its = map(partial(cell, table, name), columns, units)
