@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +29,12 @@ class Conn:
     def close(self) -> None:
         assert not self.closed
         self.closed = True
+
+
+async def ticks() -> AsyncIterator[int]:
+    """Iterate asynchronously over 0, 1, 2."""
+    for number in range(3):
+        yield number
 
 
 def is_instance(thing: Any, kind: Any) -> bool:

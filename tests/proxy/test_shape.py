@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Keep
-from helpers_conformance import ticks
-from helpers_proxy import Conn, Scope, drawn, in_thread, is_instance
+from helpers_proxy import Conn, Scope, drawn, in_thread, is_instance, ticks
 
 import ProxyPatternPool as ppp
 
