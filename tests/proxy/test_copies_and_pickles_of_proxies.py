@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -14,24 +13,12 @@ from typing import Any
 
 import pytest
 from conftest import Keep
-from helpers import numbers
+from helpers import Thing, numbers
 from helpers_proxy import Scope, is_instance
 
 import ProxyPatternPool as ppp
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
-
-
-class Thing:
-    """What a picklable function makes."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.process = os.getpid()
-
-
-def close_thing(thing: Thing) -> None:
-    """Close it."""
 
 
 def travelled(thing: Any) -> Any:
@@ -83,9 +70,7 @@ def examine(data: bytes) -> tuple[Any, ...]:
     pool = proxy._pool
     fresh = (proxy._nobjs, proxy._has_obj(), pool and numbers(pool, "ncreating max_size timeout name"))
     configuration = (proxy._fun.__name__, proxy._scope.name, proxy._pool_max_size)
-    made = (proxy.process == os.getpid(), proxy.number)
-    proxy.put([1])
-    return fresh, configuration, made
+    return fresh, configuration, proxy.number, proxy.put([1])._get_obj()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -93,12 +78,12 @@ def examine(data: bytes) -> tuple[Any, ...]:
 def test_travels(scope: str, size: Any, protocol: int, keep: Keep, worker: ProcessPoolExecutor) -> None:
     """A function's proxy travels as its configuration; its pool arrives empty, and connects on demand."""
     own: dict[str, Any] = {"set_name": "put", "scope": Scope[scope], "max_size": size, "reclaim": True}
-    pools: dict[str, Any] = {"timeout": 0.5, "closer": close_thing, "name": "books", "min_size": 2}
+    pools: dict[str, Any] = {"timeout": 0.5, "closer": id, "name": "books", "min_size": 2}
     proxy = keep(ppp.Proxy(fun=Thing, **own, **pools if size else {}))
     mine = proxy._get_obj()
-    fresh, configuration, made = worker.submit(examine, pickle.dumps(proxy, protocol)).result(30)
-    assert fresh == (0, False, [0, 3, 0.5, "books"] if size else None)
-    assert (configuration, made) == (("Thing", scope, size), (True, 0))
+    fresh = (0, False, [0, 3, 0.5, "books"] if size else None)
+    found = worker.submit(examine, pickle.dumps(proxy, protocol)).result(30)
+    assert found == (fresh, ("Thing", scope, size), 0, [1])
     assert proxy._get_obj() is mine
 
 

@@ -110,24 +110,19 @@ def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
     assert all_back(proxy)
 
 
-@pytest.mark.parametrize("how", ["attribute", "block", "return"])
+@pytest.mark.parametrize("how", ["proxy.write('')", "use(proxy)", "proxy._ret_obj()"])
 def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str) -> None:
     """A `retter` that goes through the proxy finds the object that is being returned, even the only one."""
+    returned = []
 
     def retter(conn: Conn) -> None:
-        if how == "attribute":
-            proxy.write("rollback")
-            return
-        if how == "block":
-            use(proxy)
-        else:
-            proxy._ret_obj()
-        conn.write("rollback")
+        returned.append(conn)
+        eval(how, {**globals(), "proxy": proxy})
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, retter=retter))
     conn = proxy._get_obj()
     proxy._ret_obj()
-    assert (conn.log, proxy._has_obj()) == (["rollback"], False)
+    assert (returned, conn.log, proxy._has_obj()) == ([conn], [""] * ("write" in how), False)
     assert all_back(proxy)
 
 
@@ -147,11 +142,10 @@ def test_two_end_at_once(keep: Keep) -> None:
     assert all_back(proxy)
 
 
-def test_pool_replaced_by_a_stub(keep: Keep) -> None:
+def test_pool_replaced_by_a_stub() -> None:
     """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, also those of a test's stub."""
-    proxy = keep(ppp.Proxy(fun=Conn))
-    proxy._pool.shutdown()
-    proxy._pool = stub = mock.Mock(spec=["get", "ret", "shutdown", "_nobjs"], _nobjs=3)
+    proxy: Any = ppp.Proxy(fun=Conn, min_size=0)
+    proxy._pool = stub = mock.Mock(spec=["get", "ret", "_nobjs"], _nobjs=3)
     stub.get.return_value = "fake"
     assert (proxy.upper(), proxy._has_obj(), proxy._nobjs) == ("FAKE", True, 3)
     proxy._ret_obj()
@@ -182,18 +176,6 @@ def test_numbers_are_unique() -> None:
     proxy: Any = ppp.Proxy(fun=lambda number: [number, barrier.wait(5)], max_size=None)
     assert sorted(number for number, _ in run_all(*[proxy._get_obj] * 16)) == list(range(16))
     assert proxy._nobjs == 16
-
-
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
-def test_failure_is_the_caller_s(factory: Factory, scope: Any) -> None:
-    """What the function raises reaches the caller, who may try again, with the same number."""
-    proxy: Any = ppp.Proxy(fun=factory, max_size=None, scope=scope)
-    factory.fails["make"] = OSError("down")
-    with pytest.raises(OSError, match="down"):
-        _ = proxy.number
-    assert not proxy._has_obj()
-    factory.fails.clear()
-    assert (proxy.number, proxy._nobjs, factory.numbers) == (0, 1, [0, 0])
 
 
 def test_numbers_begin_anew() -> None:
