@@ -59,13 +59,6 @@ def test_answers_as_its_object(obj: Any) -> None:
         assert special(type(proxy)) == special(type(obj)) | subscripts
 
 
-def test_object_s_class_known_in_every_thread(keep: Keep) -> None:
-    """Once an object was drawn, the proxy is so in each thread, those without an object included."""
-    proxy = keep(ppp.Proxy(fun=lambda number: Conn(number), max_size=2, min_size=0))
-    in_thread(lambda: proxy.number)
-    assert (proxy._has_obj(), callable(proxy), is_instance(proxy, abc.Iterator)) == (False, False, False)
-
-
 def test_as_it_is_set() -> None:
     """A proxy is what its object is now; before its first object it has all special methods of any object."""
     proxy: Any = ppp.Proxy(max_size=None)
@@ -92,11 +85,11 @@ def test_function_that_is_a_class(keep: Keep, parameters: dict[str, Any]) -> Non
     assert (odd._get_obj(), special(type(odd)) >= special(list)) == ([0], True)
 
 
-def test_several_classes() -> None:
-    """A proxy for several classes has the methods of them all; what the object lacks is a `TypeError`."""
-    things: list[Any] = [Slotted(), [1, 2]]
-    proxy: Any = ppp.Proxy(fun=lambda number: things[number], max_size=None)
-    assert proxy() == "called"
+def test_classes_known_so_far(keep: Keep) -> None:
+    """In each thread it has the special methods of all classes so far; what its object lacks is an error."""
+    proxy = keep(ppp.Proxy(fun=lambda number: [1, 2] if number == 1 else Slotted(), max_size=3, min_size=0))
+    assert in_thread(lambda: proxy()) == "called"
+    assert (proxy._has_obj(), callable(proxy), is_instance(proxy, abc.Sized)) == (False, True, False)
     assert in_thread(lambda: (proxy._get_obj(), len(proxy))) == ([1, 2], 2)
     assert proxy() == "called"
     with pytest.raises(TypeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -22,6 +21,10 @@ class Mixin:
     def hello(self) -> int:
         self.calls += 1
         return self.calls
+
+    @functools.cached_property
+    def token(self) -> object:
+        return object()
 
 
 class Late:
@@ -85,30 +88,6 @@ def test_names_of_a_subclass_are_its_own(keep: Keep) -> None:
         assert each.__html__() == "<b>books</b>"
 
 
-def test_constructors_of_several_bases() -> None:
-    """Each constructor of a diamond runs, once, in Python's own order; also one that is patched later."""
-    ran: list[str] = []
-
-    class Base(ppp.Proxy[Any]):
-        def __init__(self, **kwargs: Any) -> None:
-            ran.append("Base")
-            super().__init__(**kwargs)
-
-    class Left(Base):
-        """It has none of its own."""
-
-    class Right(Base):
-        def __init__(self, **kwargs: Any) -> None:
-            ran.append("Right")
-            super().__init__(**kwargs)
-
-    assert type("Both", (Left, Right), {})(obj="text") == "text"
-    assert ran == ["Right", "Base"]
-    with mock.patch.object(Base, "__init__", return_value=None) as patched:
-        Left()
-    assert patched.call_count == 1
-
-
 def test_own_getattr_and_setattr() -> None:
     """A subclass's `__getattr__` and `__setattr__` see what is not the proxy's own, and may pass it on."""
     seen: list[str] = []
@@ -137,27 +116,13 @@ def test_own_getattr_and_setattr() -> None:
 
 
 def test_cached_properties() -> None:
-    """A cached property keeps its value in the proxy, once for each, also one of a mixin."""
-
-    class Mixin:
-        @functools.cached_property
-        def token(self) -> object:
-            """Help."""
-            return object()
-
-    class Child(Mixin, ppp.Proxy[Any]):
-        @functools.cached_property
-        def helper(self) -> object:
-            return object()
-
-    thing = SimpleNamespace()
-    one, two = Child(thing), Child(thing)
-    for name in ("helper", "token"):
-        before = getattr(one, name)
-        assert getattr(one, name) is before is not getattr(two, name)
-        delattr(one, name)
-        assert getattr(one, name) is not before
-    assert (vars(thing), inspect.getdoc(Child.token)) == ({}, "Help.")
+    """A cached property, be it a mixin's, keeps its value in the proxy, once for each."""
+    thing = SimpleNamespace(x=1)
+    one, two = Reference("one", obj=thing), Reference("two", obj=thing)
+    before = one.token
+    assert one.token is before is not two.token
+    del one.token
+    assert (one.token is before, vars(thing)) == (False, {"x": 1})
 
 
 def test_each_access_goes_through_get_obj(keep: Keep) -> None:
@@ -181,8 +146,8 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             assert proxy.asked
 
 
-def test_patched_on_one_proxy() -> None:
-    """A test may replace a method of one proxy for a while: it is called by its name, and comes back."""
+def test_patched_for_a_while() -> None:
+    """A test may replace a constructor, or a method of one proxy, called by its name, which comes back."""
     proxy: Any = ppp.Proxy()
     for name, arguments in (("_get_obj", ()), ("set_obj", (3,))):
         with mock.patch.object(proxy, name, return_value="fake") as patched:
@@ -190,3 +155,6 @@ def test_patched_on_one_proxy() -> None:
         patched.assert_called_once_with(*arguments)
     assert repr(proxy) == "<Proxy unset>"
     assert proxy.set_obj([1])._get_obj() == [1]
+    with mock.patch.object(Reference, "__init__", return_value=None) as patched:
+        assert not Reference("books")._has_obj()
+    patched.assert_called_once_with("books")
