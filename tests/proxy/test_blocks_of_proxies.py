@@ -348,8 +348,7 @@ def test_blocks_left_in_other_greenlets(scope: str) -> None:
     """In greenlets, too, a block ends its own lease and clears it where it was put."""
     here = Path(__file__).parent
     program = f"""
-    import sys, warnings
-    warnings.simplefilter("ignore")
+    import sys
     sys.path[:0] = {[str(here), str(here.parent)]!r}
     import test_blocks_of_proxies as cases
     for case in [*cases.CASES, cases.greenlet_leaves_it]:

@@ -109,7 +109,6 @@ def test_abandoned_proxy(scope: Any, held: bool) -> None:
 
 GREENLETS = """
 starts.append(lambda work, *args: threading.Thread(target=work, args=args).start())
-threading.excepthook = lambda args: None
 
 
 def comes_back(scope, start):

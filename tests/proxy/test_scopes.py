@@ -21,8 +21,7 @@ LOCALS = {"WERKZEUG": "werkzeug", "GEVENT": "gevent", "EVENTLET": "eventlet"}
 def test_scope_imports_its_package_only(scope: str) -> None:
     """A scope imports the package that it needs, if any, and not the others'; it keeps `obj` in `_local`."""
     program = """
-    import sys, warnings
-    warnings.simplefilter("ignore")
+    import sys
     import ProxyPatternPool as ppp
     proxy = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[sys.argv[1]], max_size=1)
     assert proxy == [0]

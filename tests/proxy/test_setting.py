@@ -90,13 +90,6 @@ def test_falsy_objects(keep: Keep, value: Any) -> None:
             assert thing is value
 
 
-@pytest.mark.parametrize("name", [None, "", "put"])
-def test_set_name(name: str | None) -> None:
-    """With another prefix, or without any, `set`, `set_obj` and `set_fun` are the object's."""
-    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=name)
-    assert (proxy.set, proxy.set_obj, proxy.set_fun, hasattr(proxy, "put_obj")) == (1, 2, 3, name == "put")
-
-
 @pytest.mark.parametrize("scope", [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG])
 def test_scope_of_each_setting(keep: Keep, scope: Any) -> None:
     """A proxy is SHARED with an object, has its own scope with each function, and `None` makes it unset."""

@@ -27,13 +27,7 @@ class Mixin:
         return object()
 
 
-class Late:
-    """Is mixed in behind the proxy."""
-
-    late = "mixed in"
-
-
-class Reference(Mixin, ppp.Proxy[Any], Late):
+class Reference(Mixin, ppp.Proxy[Any]):
     """In the manner of programs: declares names in its body and its constructor, and assigns in a method."""
 
     label = "none"
@@ -66,12 +60,12 @@ class Reference(Mixin, ppp.Proxy[Any], Late):
 def test_names_of_a_subclass_are_its_own(keep: Keep) -> None:
     """What a subclass declares, annotates, inherits or assigns in its `__init__` is its own alone."""
     names = "label number size annotated calls".split()
-    mine = [*names, "hello", "late", "shout"]
+    mine = [*names, "hello", "shout"]
     thing = SimpleNamespace(x=1, other=2, **dict.fromkeys(mine, "object's"))
     before = dict(vars(thing))
     proxy: Any = Reference("books", obj=thing)
     proxy.annotated = 5
-    assert (proxy.describe(), proxy.hello(), proxy.other, proxy.late) == ("books: 1", 1, 2, "mixed in")
+    assert (proxy.describe(), proxy.hello(), proxy.other) == ("books: 1", 1, 2)
     assert [getattr(proxy, name) for name in names] == ["books", "before", "after", 5, 1]
     for name in names:
         setattr(proxy, name, "changed")

@@ -92,13 +92,6 @@ class Reference(ppp.Proxy[sqlite3.Connection]):
 
 assert_type(Reference(":memory:")._get_obj(), sqlite3.Connection)
 
-try:
-    pool.get()
-except ppp.TooManyRequests as busy:
-    late: ppp.TimeOut = busy
-except (ppp.TimeOut, ppp.PoolException, ppp.ProxyUnset, ppp.ProxyException, ppp.PPPException):
-    pass
-
 # as the README begins: what it stands for is not known yet, and may be used in any way
 db = ppp.Proxy()
 assert_type(db._get_obj(), Any)
