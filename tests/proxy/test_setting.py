@@ -134,11 +134,6 @@ def test_plain_attributes_can_be_assigned(keep: Keep, factory: Factory) -> None:
     proxy._pool_max_size, proxy._pool_kwargs = 2, {"timeout": 0.25, "min_size": 2}
     proxy.set_fun(factory)
     assert numbers(proxy._pool, "max_size timeout nobjs") == [2, 0.25, 2]
-    proxy._pool.shutdown()
-    proxy._pool = pool = ppp.Pool(factory, max_size=1)
-    with proxy._obj() as resource:
-        assert list(pool._using) == [resource]
-    assert list(pool._avail) == [resource]
 
 
 # set anew
