@@ -93,6 +93,7 @@ def test_arrives_once(keep: Keep) -> None:
     proxy._set_pool(max_size=2, timeout=0.5)
     proxy.set_fun(Thing)
     data = pickle.dumps(proxy)
+    assert not proxy._has_obj()
     proxy.set_fun(str)
     clone = keep(pickle.loads(data))
     assert (clone._fun, clone._pool_max_size, clone._pool_kwargs["timeout"]) == (Thing, 2, 0.5)

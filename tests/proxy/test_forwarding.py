@@ -1,7 +1,4 @@
-"""Forwarding: every special method beside the object itself, the rules of operands, and kinds of objects.
-
-The table is that of the documentation's page on conformance, which has the rows that differ.
-"""
+"""Forwarding: every special method beside the object itself, the rules of operands, and kinds of objects."""
 
 from __future__ import annotations
 
@@ -158,14 +155,11 @@ def raised(error: BaseException) -> str:
         return type(found).__name__
 
 
-# The table
+# The table: the page of the documentation on conformance has the rows that differ
 
 
 class Row(NamedTuple):
-    """One row: the special methods it is about, the object and the code that uses it as `x`.
-
-    The code is an expression, or statements that leave their result in `r`.
-    """
+    """Special methods, their object, and code with it as `x`: an expression, or its result is in `r`."""
 
     names: str
     thing: str

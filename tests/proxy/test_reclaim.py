@@ -139,8 +139,5 @@ for each in (scope, ppp.Proxy.Scope.THREAD):
 
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_objects_of_ended_greenlets(kind: str) -> None:
-    """Objects come back when their greenlets end, however they were started, also by an exception.
-
-    With eventlet, that of the last one comes back at the latest when another greenlet looks at the proxy.
-    """
+    """Objects come back when their greenlets end, however they were started, also by an exception."""
     run_well(PATCHED + GREENLETS, kind)
