@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +29,12 @@ class Conn:
     def close(self) -> None:
         assert not self.closed
         self.closed = True
+
+
+async def ticks() -> AsyncIterator[int]:
+    """Iterate asynchronously over 0, 1, 2."""
+    for number in range(3):
+        yield number
 
 
 def is_instance(thing: Any, kind: Any) -> bool:
@@ -81,20 +87,17 @@ def held_elsewhere(proxy: Any) -> Iterator[Any]:
 
 
 PATCHED = """
-import sys, warnings
-warnings.simplefilter("ignore")
+import sys
 kind = sys.argv[1]
 if kind == "gevent":
     from gevent import monkey
     monkey.patch_all()
     import gevent, gevent.pool
-    gevent.get_hub().print_exception = lambda *args: None
     spawn, sleep, join = gevent.spawn, gevent.sleep, gevent.Greenlet.get
     starts = [spawn, gevent.pool.Pool().spawn]
 else:
-    import eventlet, eventlet.debug
+    import eventlet
     eventlet.monkey_patch()
-    eventlet.debug.hub_exceptions(False)
     spawn, sleep, join = eventlet.spawn, eventlet.sleep, eventlet.greenthread.GreenThread.wait
     starts = [spawn, eventlet.spawn_n, eventlet.GreenPool().spawn_n]
 

@@ -48,21 +48,19 @@ def test_nested_blocks(keep: Keep, factory: Factory) -> None:
 def test_decorator(keep: Keep) -> None:
     """`_obj()` decorates a function: each call, a recursive one too, runs in a block of its own."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
-    decorate: Any = proxy._obj()
 
-    @decorate  # type: ignore[untyped-decorator]
-    def work(depth: int, *, text: str = "done") -> str:
-        proxy.write(text)
+    @proxy._obj()  # type: ignore[untyped-decorator]
+    def work(depth: int) -> int:
+        proxy.write(depth)
         if depth:
-            work(depth - 1)
+            work(depth=depth - 1)
         assert proxy._has_obj()
-        return text
+        return depth
 
-    assert work(2) == "done"
-    assert not proxy._has_obj()
-    assert in_thread(lambda: work(0, text="again")) == "again"
+    assert (work(2), proxy._has_obj()) == (2, False)
+    assert in_thread(work, 0) == 0
     assert all_back(proxy)
-    assert proxy.log == ["done", "done", "done", "again"]
+    assert proxy.log == [2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -358,8 +356,7 @@ def test_blocks_left_in_other_greenlets(scope: str) -> None:
     """In greenlets, too, a block ends its own lease and clears it where it was put."""
     here = Path(__file__).parent
     program = f"""
-    import sys, warnings
-    warnings.simplefilter("ignore")
+    import sys
     sys.path[:0] = {[str(here), str(here.parent)]!r}
     import test_blocks_of_proxies as cases
     for case in [*cases.CASES, cases.greenlet_leaves_it]:

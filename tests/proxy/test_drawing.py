@@ -111,25 +111,20 @@ def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
 
 
 @pytest.mark.parametrize("hook", ["retter", "reset"])
-@pytest.mark.parametrize("how", ["attribute", "block", "return"])
+@pytest.mark.parametrize("how", ["proxy.write('')", "use(proxy)", "proxy._ret_obj()"])
 def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str, hook: str) -> None:
     """A hook of a return that goes through the proxy finds the object that is being returned."""
+    returned = []
 
     def roll_back(conn: Conn) -> None:
-        if how == "attribute":
-            proxy.write("rollback")
-            return
-        if how == "block":
-            use(proxy)
-        else:
-            proxy._ret_obj()
-        conn.write("rollback")
+        returned.append(conn)
+        eval(how, {**globals(), "proxy": proxy})
 
     hooks: dict[str, Any] = {hook: roll_back}
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0, **hooks))
     conn = proxy._get_obj()
     proxy._ret_obj()
-    assert (conn.log, proxy._has_obj()) == (["rollback"], False)
+    assert (returned, conn.log, proxy._has_obj()) == ([conn], [""] * ("write" in how), False)
     assert all_back(proxy)
 
 
@@ -149,11 +144,10 @@ def test_two_end_at_once(keep: Keep) -> None:
     assert all_back(proxy)
 
 
-def test_pool_replaced_by_a_stub(keep: Keep) -> None:
+def test_pool_replaced_by_a_stub() -> None:
     """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, also those of a test's stub."""
-    proxy = keep(ppp.Proxy(fun=Conn))
-    proxy._pool.shutdown()
-    proxy._pool = stub = mock.Mock(spec=["get", "ret", "shutdown", "_nobjs"], _nobjs=3)
+    proxy: Any = ppp.Proxy(fun=Conn, min_size=0)
+    proxy._pool = stub = mock.Mock(spec=["get", "ret", "_nobjs"], _nobjs=3)
     stub.get.return_value = "fake"
     assert (proxy.upper(), proxy._has_obj(), proxy._nobjs) == ("FAKE", True, 3)
     proxy._ret_obj()
@@ -166,36 +160,21 @@ def test_pool_replaced_by_a_stub(keep: Keep) -> None:
 # without a pool
 
 
-def test_each_thread_makes_and_keeps_one(factory: Factory) -> None:
-    """Without a pool each thread makes and keeps its object, and `fun` is called with 0, 1, 2…"""
-    proxy: Any = ppp.Proxy(fun=factory, max_size=None)
-    assert (proxy._pool, proxy._nobjs, proxy._has_obj()) == (None, 0, False)
-    mine = proxy._get_obj()
-    assert [in_thread(lambda: proxy.number) for _ in range(3)] == [1, 2, 3]
-    proxy._ret_obj()
-    proxy._invalidate_obj()
-    assert proxy._get_obj() is mine
-    assert (factory.numbers, proxy._nobjs) == ([0, 1, 2, 3], 4)
-
-
-def test_numbers_are_unique() -> None:
-    """Threads that make their objects at once get different numbers."""
+def test_each_thread_makes_and_keeps_one() -> None:
+    """Without a pool each thread makes and keeps its object; those who make one at once get 0, 1, 2…"""
     barrier = threading.Barrier(16)
     proxy: Any = ppp.Proxy(fun=lambda number: [number, barrier.wait(5)], max_size=None)
-    assert sorted(number for number, _ in run_all(*[proxy._get_obj] * 16)) == list(range(16))
+    assert (proxy._pool, proxy._nobjs, proxy._has_obj()) == (None, 0, False)
+
+    def number_of_what_is_kept() -> int:
+        mine = proxy._get_obj()
+        proxy._ret_obj()
+        proxy._invalidate_obj()
+        assert proxy._get_obj() is mine
+        return proxy[0]  # type: ignore[no-any-return]
+
+    assert sorted(run_all(*[number_of_what_is_kept] * 16)) == list(range(16))
     assert proxy._nobjs == 16
-
-
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
-def test_failure_is_the_caller_s(factory: Factory, scope: Any) -> None:
-    """What the function raises reaches the caller, who may try again, with the same number."""
-    proxy: Any = ppp.Proxy(fun=factory, max_size=None, scope=scope)
-    factory.fails["make"] = OSError("down")
-    with pytest.raises(OSError, match="down"):
-        _ = proxy.number
-    assert not proxy._has_obj()
-    factory.fails.clear()
-    assert (proxy.number, proxy._nobjs, factory.numbers) == (0, 1, [0, 0])
 
 
 def test_numbers_begin_anew() -> None:

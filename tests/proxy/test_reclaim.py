@@ -6,7 +6,6 @@ import asyncio
 import gc
 import warnings
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,21 +15,12 @@ from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, in_thread, use
 
 import ProxyPatternPool as ppp
 
-Make = Callable[..., Any]
-
-
-@pytest.fixture
-def reclaiming(keep: Keep) -> Make:
-    """Give a maker of proxies of one object, which comes back by itself."""
-    usual = {"fun": Conn, "max_size": 1, "timeout": 20.0, "reclaim": True}
-    return lambda **parameters: keep(ppp.Proxy(**{**usual, **parameters}))
-
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
 @pytest.mark.parametrize("scope", SCOPES)
-def test_object_of_an_ended_thread(reclaiming: Make, scope: Any, fails: bool) -> None:
+def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool) -> None:
     """The object of a thread comes back when that ends, by an error too, though its `Thread` is kept."""
-    proxy = reclaiming(scope=scope)
+    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1, timeout=20.0, reclaim=True))
     tasks = []
 
     def work() -> Any:
@@ -44,9 +34,9 @@ def test_object_of_an_ended_thread(reclaiming: Make, scope: Any, fails: bool) ->
     assert numbers(proxy._pool, "ncreated ntimeouts") == [1, 0]
 
 
-def test_returned_once_only(reclaiming: Make, factory: Factory) -> None:
+def test_returned_once_only(keep: Keep, factory: Factory) -> None:
     """What a block of a thread gave back, before or after the thread's end, is not given back once more."""
-    proxy = reclaiming(fun=factory, retter=Resource.take_back)
+    proxy = keep(ppp.Proxy(fun=factory, max_size=1, timeout=20.0, reclaim=True, retter=Resource.take_back))
     in_thread(use, proxy)
     block = proxy._obj()
     in_thread(block.__enter__)
@@ -63,9 +53,9 @@ def test_harmless_without_a_pool() -> None:
         assert in_thread(lambda proxy=proxy: proxy == [1])
 
 
-def test_many_short_threads(reclaiming: Make) -> None:
+def test_many_short_threads(keep: Keep) -> None:
     """Hundreds of threads that never give back share four objects: no timeout, and nothing piles up."""
-    proxy = reclaiming(max_size=4)
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=4, timeout=20.0, reclaim=True))
 
     def things_after(count: int) -> int:
         for _ in range(count):
@@ -78,9 +68,9 @@ def test_many_short_threads(reclaiming: Make) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
-def test_objects_of_ended_tasks(reclaiming: Make, fails: bool) -> None:
+def test_objects_of_ended_tasks(keep: Keep, fails: bool) -> None:
     """The object of a task comes back when the task ends, also by an exception, and not before."""
-    proxy = reclaiming(scope=Scope.WERKZEUG, max_size=4)
+    proxy = keep(ppp.Proxy(fun=Conn, scope=Scope.WERKZEUG, max_size=4, timeout=20.0, reclaim=True))
 
     async def job() -> None:
         proxy.write("x")
@@ -100,14 +90,11 @@ def test_objects_of_ended_tasks(reclaiming: Make, fails: bool) -> None:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("held", [False, True], ids=["returned", "held"])
-def test_abandoned_proxy(scope: Any, held: bool) -> None:
-    """A proxy without references goes with its pool, though its thread or context lives on: all is closed."""
+def test_abandoned_proxy(scope: Any) -> None:
+    """A proxy without references goes with its pool and what its thread or context, which lives on, holds."""
     closed: list[Any] = []
     proxy: Any = ppp.Proxy(fun=Conn, scope=scope, max_size=1, reclaim=True, closer=closed.append)
     proxy._get_obj()
-    if not held:
-        proxy._ret_obj()
     pool = weakref.ref(proxy._pool)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -119,7 +106,6 @@ def test_abandoned_proxy(scope: Any, held: bool) -> None:
 
 GREENLETS = """
 starts.append(lambda work, *args: threading.Thread(target=work, args=args).start())
-threading.excepthook = lambda args: None
 
 
 def comes_back(scope, start):
@@ -153,8 +139,5 @@ for each in (scope, ppp.Proxy.Scope.THREAD):
 
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_objects_of_ended_greenlets(kind: str) -> None:
-    """Objects come back when their greenlets end, however they were started, also by an exception.
-
-    With eventlet, that of the last one comes back at the latest when another greenlet looks at the proxy.
-    """
+    """Objects come back when their greenlets end, however they were started, also by an exception."""
     run_well(PATCHED + GREENLETS, kind)

@@ -13,8 +13,8 @@ from unittest import mock
 
 import pytest
 from conftest import Factory, Keep, Messages, Resource, Spawn
-from helpers import Stop, numbers, wait_for
-from helpers_proxy import Conn, Scope, all_back, drawn, in_thread
+from helpers import Hostile, Stop, numbers, wait_for
+from helpers_proxy import Conn, Scope, drawn, in_thread
 
 import ProxyPatternPool as ppp
 
@@ -64,46 +64,30 @@ def test_function_later(name: str, keep: Keep, factory: Factory) -> None:
     with mock.patch.object(ppp, "Pool", wraps=ppp.Pool) as made:  # it is looked up in the module
         assert getattr(proxy, name)(*arguments) is proxy
     made.assert_called_once_with(factory, max_size=4, min_size=3, max_use=1, **hooks)
-    pool = proxy._pool
-    assert isinstance(pool, ppp.Pool)
-    assert (len(factory.made), len(pool._avail), pool._fun, proxy._fun) == (3, 3, factory, factory)
+    assert (len(factory.made), len(proxy._pool._avail), proxy._fun) == (3, 3, factory)
     assert (proxy._scope, proxy._nobjs, proxy._has_obj()) == (Scope.THREAD, 0, False)
     with proxy._obj() as resource:
         assert (resource.gets, proxy.number) == (1, resource.number)
     assert resource.closings == 1
-    assert proxy._pool is pool
 
 
-class Vague:
-    """Has no truth value, as an array."""
-
-    def __bool__(self) -> bool:
-        raise ValueError("neither")
-
-
-FALSY = [0, "", False, [], {}, 0.0, (), Vague()]
+FALSY = [0, "", False, [], {}, 0.0, (), Hostile()]
 
 
 @pytest.mark.parametrize("value", FALSY, ids=lambda value: type(value).__name__)
 def test_falsy_objects(keep: Keep, value: Any) -> None:
     """Any object but `None` can be set, made, lent and returned, whatever its truth, also if it has none."""
     unset: Any = ppp.Proxy()
+    refused = pytest.raises(ValueError, match="no luck")
     for proxy in (ppp.Proxy(value), unset.set(value), *drawn(value)):
         assert proxy._get_obj() is value
         assert proxy._has_obj()
-        with pytest.raises(ValueError, match="neither") if type(value) is Vague else contextlib.nullcontext():
+        with refused if type(value) is Hostile else contextlib.nullcontext():
             assert not proxy
     pooled = keep(ppp.Proxy(fun=lambda _: value, max_size=1))
     for _ in range(2):
         with pooled._obj(timeout=0) as thing:
             assert thing is value
-
-
-@pytest.mark.parametrize("name", [None, "", "put"])
-def test_set_name(name: str | None) -> None:
-    """With another prefix, or without any, `set`, `set_obj` and `set_fun` are the object's."""
-    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=name)
-    assert (proxy.set, proxy.set_obj, proxy.set_fun, hasattr(proxy, "put_obj")) == (1, 2, 3, name == "put")
 
 
 @pytest.mark.parametrize("scope", [Scope.AUTO, Scope.THREAD, Scope.WERKZEUG])
@@ -134,7 +118,6 @@ def test_set_pool_before_and_after(keep: Keep, factory: Factory) -> None:
     proxy = keep(ppp.Proxy(max_size=5, timeout=3.0, name="books"))
     proxy._set_pool(max_size=1)
     proxy._set_pool(timeout=0.5, max_use=7)
-    assert (proxy._pool_max_size, proxy._pool_kwargs["timeout"]) == (1, 0.5)
     proxy.set_fun(factory)
     assert numbers(proxy._pool, "max_size timeout max_use name") == [1, 0.5, 7, "books"]
     with pytest.raises(ppp.ProxyException, match="cannot override pool parameters once initialized"):
@@ -151,75 +134,56 @@ def test_plain_attributes_can_be_assigned(keep: Keep, factory: Factory) -> None:
     proxy._pool_max_size, proxy._pool_kwargs = 2, {"timeout": 0.25, "min_size": 2}
     proxy.set_fun(factory)
     assert numbers(proxy._pool, "max_size timeout nobjs") == [2, 0.25, 2]
-    proxy._pool.shutdown()
-    proxy._pool = pool = ppp.Pool(factory, max_size=1)
-    with proxy._obj() as resource:
-        assert list(pool._using) == [resource]
-    assert list(pool._avail) == [resource]
 
 
 # set anew
 
 
-def test_object_set_anew() -> None:
-    """An object set anew takes the old one's place for everybody, and nothing keeps the old one."""
-    proxy: Any = ppp.Proxy(Conn(1))
+@pytest.mark.parametrize("pooled", [False, True])
+def test_old_object_is_left_to_the_collector(keep: Keep, pooled: bool) -> None:
+    """A new object is everybody's at once, and what nobody returns of the old is neither kept nor closed."""
+    closed: list[Any] = []
+    proxy = keep(ppp.Proxy(max_size=1, closer=closed.append))
+    (proxy.set_fun if pooled else proxy.set)(Conn if pooled else Conn())
     reference = weakref.ref(proxy._get_obj())
     proxy.set([1])
     assert (proxy, hasattr(proxy, "write"), in_thread(lambda: proxy[0])) == ([1], False, 1)
     gc.collect()
-    assert reference() is None
+    assert (reference(), closed) == (None, [])
 
 
-@pytest.mark.parametrize("new", ["object", "function", "nothing"])
-def test_idle_objects_are_closed(keep: Keep, factory: Factory, messages: Messages, new: str) -> None:
-    """What is idle in the old pool is closed as the proxy is set anew, what is lent when it is returned."""
+NEW = [("_set_obj", [1]), ("_set_fun", lambda number: [1]), ("_set_obj", None)]
+
+
+@pytest.mark.parametrize(("setter", "new"), NEW)
+def test_idle_objects_are_closed(
+    keep: Keep, factory: Factory, messages: Messages, setter: str, new: Any
+) -> None:
+    """What is idle is closed as it is set anew, what is lent when it is returned; threads draw anew."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close))
-    old, mine = proxy._pool, proxy._get_obj()
-    if new == "function":
-        assert proxy.set_fun(lambda number: [1])._get_obj() == [1]
-    else:
-        proxy._set_obj([1] if new == "object" else None)
-    assert proxy._pool is not old
-    assert sorted(factory.closings) == [0, 1]
-    assert (mine.alive, list(old._using), list(old._avail), messages()) == (True, [mine], [], [])
+    old = proxy._pool
+    with ThreadPoolExecutor(1) as thread:
+        mine = thread.submit(proxy._get_obj).result(5)
+        getattr(proxy, setter)(new)
+        assert proxy._pool is not old
+        assert sorted(factory.closings) == [0, 1]
+        assert (list(old._using), list(old._avail), messages()) == ([mine], [], [])
+        assert thread.submit(proxy._has_obj).result(5) == (new == [1])
+        assert new is None or thread.submit(proxy._get_obj).result(5) == [1]
+    assert mine.alive
     old.ret(mine)
     assert (mine.closings, old._nobjs) == (1, 0)
 
 
-@pytest.mark.parametrize("new", [{"obj": [1]}, {"fun": lambda number: [1]}])
-def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, new: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("setter", "new"), NEW[:2])
+def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, setter: str, new: Any) -> None:
     """What a block holds as the proxy is set anew is closed when the block ends, and the new object stays."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=2, closer=Resource.close))
     with proxy._obj() as mine, proxy._obj():
-        found = proxy._set(**new)._get_obj()
+        found = getattr(proxy, setter)(new)._get_obj()
         assert mine.alive
     assert mine.closings == 1
     assert proxy._get_obj() is found
-
-
-def test_lent_objects_are_else_left_to_the_collector(keep: Keep) -> None:
-    """What nobody returns is left to the garbage collector, and not closed."""
-    closed: list[Any] = []
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, closer=closed.append))
-    reference = weakref.ref(proxy._get_obj())
-    proxy.set([1])
-    gc.collect()
-    assert (reference(), closed) == (None, [])
-
-
-def test_threads_with_an_object_draw_anew(keep: Keep, factory: Factory) -> None:
-    """A thread that has drawn an object of the old function draws one of the new function afterwards."""
-    other = Factory()
-    proxy = keep(ppp.Proxy(fun=factory, max_size=2, closer=Resource.close))
-    with ThreadPoolExecutor(1) as thread:
-        before = thread.submit(proxy._get_obj).result(5)
-        proxy.set_fun(other)
-        assert not thread.submit(proxy._has_obj).result(5)
-        assert thread.submit(proxy._get_obj).result(5) in other.made
-        thread.submit(proxy._ret_obj).result(5)
-    assert before.alive
-    assert all_back(proxy)
 
 
 @pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
@@ -242,3 +206,10 @@ def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
         thread.result()
     assert proxy.number == 10
     assert old is None or old._nobjs == 0
+
+
+@pytest.mark.parametrize("prefix", [None, ""])
+def test_no_setters(prefix: str | None) -> None:
+    """Without a prefix the proxy has no setters: those names are the object's."""
+    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=prefix)
+    assert (proxy.set, proxy.set_obj, proxy.set_fun) == (1, 2, 3)

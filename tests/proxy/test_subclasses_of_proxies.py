@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -23,14 +22,12 @@ class Mixin:
         self.calls += 1
         return self.calls
 
-
-class Late:
-    """Is mixed in behind the proxy."""
-
-    late = "mixed in"
+    @functools.cached_property
+    def token(self) -> object:
+        return object()
 
 
-class Reference(Mixin, ppp.Proxy[Any], Late):
+class Reference(Mixin, ppp.Proxy[Any]):
     """In the manner of programs: declares names in its body and its constructor, and assigns in a method."""
 
     label = "none"
@@ -63,12 +60,12 @@ class Reference(Mixin, ppp.Proxy[Any], Late):
 def test_names_of_a_subclass_are_its_own(keep: Keep) -> None:
     """What a subclass declares, annotates, inherits or assigns in its `__init__` is its own alone."""
     names = "label number size annotated calls".split()
-    mine = [*names, "hello", "late", "shout"]
+    mine = [*names, "hello", "shout"]
     thing = SimpleNamespace(x=1, other=2, **dict.fromkeys(mine, "object's"))
     before = dict(vars(thing))
     proxy: Any = Reference("books", obj=thing)
     proxy.annotated = 5
-    assert (proxy.describe(), proxy.hello(), proxy.other, proxy.late) == ("books: 1", 1, 2, "mixed in")
+    assert (proxy.describe(), proxy.hello(), proxy.other) == ("books: 1", 1, 2)
     assert [getattr(proxy, name) for name in names] == ["books", "before", "after", 5, 1]
     for name in names:
         setattr(proxy, name, "changed")
@@ -85,74 +82,41 @@ def test_names_of_a_subclass_are_its_own(keep: Keep) -> None:
         assert each.__html__() == "<b>books</b>"
 
 
-def test_constructors_of_several_bases() -> None:
-    """Each constructor of a diamond runs, once, in Python's own order; also one that is patched later."""
-    ran: list[str] = []
-
-    class Base(ppp.Proxy[Any]):
-        def __init__(self, **kwargs: Any) -> None:
-            ran.append("Base")
-            super().__init__(**kwargs)
-
-    class Left(Base):
-        """It has none of its own."""
-
-    class Right(Base):
-        def __init__(self, **kwargs: Any) -> None:
-            ran.append("Right")
-            super().__init__(**kwargs)
-
-    assert type("Both", (Left, Right), {})(obj="text") == "text"
-    assert ran == ["Right", "Base"]
-    with mock.patch.object(Base, "__init__", return_value=None) as patched:
-        Left()
-    assert patched.call_count == 1
-
-
-def test_own_setattr() -> None:
-    """A subclass's `__setattr__` sees each assignment, and passes it on by the proxy's own rule."""
-    noted: list[str] = []
+def test_own_getattr_and_setattr() -> None:
+    """A subclass's `__getattr__` and `__setattr__` see what is not the proxy's own, and may pass it on."""
+    seen: list[str] = []
 
     class Noting(ppp.Proxy[Any]):
         def __init__(self, obj: Any) -> None:
             super().__init__(obj)
             self.mine = 1
 
+        def __getattr__(self, item: str) -> Any:
+            seen.append(item)
+            return super().__getattr__(item)
+
         def __setattr__(self, name: str, value: Any) -> None:
             if not name.startswith("_"):
-                noted.append(name)
+                seen.append(f"{name} = {value}")
             super().__setattr__(name, value)
 
     thing = SimpleNamespace(x=1, mine="object's")
     proxy: Any = Noting(thing)
     proxy.x = 3
     proxy.extra = 4
-    assert noted == ["mine", "x", "extra"]
-    assert (vars(thing), proxy.mine, proxy.extra) == ({"x": 3, "mine": "object's"}, 1, 4)
+    assert (vars(thing), proxy.mine, proxy.extra, proxy.x) == ({"x": 3, "mine": "object's"}, 1, 4, 3)
+    assert not hasattr(proxy, "nothing")
+    assert seen == ["mine = 1", "x = 3", "extra = 4", "x", "nothing"]
 
 
 def test_cached_properties() -> None:
-    """A cached property keeps its value in the proxy, once for each, also one of a mixin."""
-
-    class Mixin:
-        @functools.cached_property
-        def token(self) -> object:
-            """Help."""
-            return object()
-
-    class Child(Mixin, ppp.Proxy[Any]):
-        @functools.cached_property
-        def helper(self) -> object:
-            return object()
-
-    thing = SimpleNamespace()
-    one, two = Child(thing), Child(thing)
-    for name in ("helper", "token"):
-        before = getattr(one, name)
-        assert getattr(one, name) is before is not getattr(two, name)
-        delattr(one, name)
-        assert getattr(one, name) is not before
-    assert (vars(thing), inspect.getdoc(Child.token)) == ({}, "Help.")
+    """A cached property, be it a mixin's, keeps its value in the proxy, once for each."""
+    thing = SimpleNamespace(x=1)
+    one, two = Reference("one", obj=thing), Reference("two", obj=thing)
+    before = one.token
+    assert one.token is before is not two.token
+    del one.token
+    assert (one.token is before, vars(thing)) == (False, {"x": 1})
 
 
 def test_each_access_goes_through_get_obj(keep: Keep) -> None:
@@ -176,22 +140,8 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             assert proxy.asked
 
 
-def test_getattr_is_extended() -> None:
-    """A subclass may extend `__getattr__`, which is asked for what is not the proxy's own."""
-    seen: list[str] = []
-
-    class Looking(ppp.Proxy[Any]):
-        def __getattr__(self, item: str) -> Any:
-            seen.append(item)
-            return super().__getattr__(item)
-
-    looking: Any = Looking([1])
-    assert (looking.count(1), hasattr(looking, "nothing")) == (1, False)
-    assert seen == ["count", "nothing"]
-
-
-def test_patched_on_one_proxy() -> None:
-    """A test may replace a method of one proxy for a while: it is called by its name, and comes back."""
+def test_patched_for_a_while() -> None:
+    """A test may replace a constructor, or a method of one proxy, called by its name, which comes back."""
     proxy: Any = ppp.Proxy()
     for name, arguments in (("_get_obj", ()), ("set_obj", (3,))):
         with mock.patch.object(proxy, name, return_value="fake") as patched:
@@ -199,3 +149,6 @@ def test_patched_on_one_proxy() -> None:
         patched.assert_called_once_with(*arguments)
     assert repr(proxy) == "<Proxy unset>"
     assert proxy.set_obj([1])._get_obj() == [1]
+    with mock.patch.object(Reference, "__init__", return_value=None) as patched:
+        assert not Reference("books")._has_obj()
+    patched.assert_called_once_with("books")

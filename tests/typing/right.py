@@ -1,7 +1,6 @@
 """A user's program, all of it right: type checkers must say nothing, and know each type."""
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 from typing_extensions import assert_type
@@ -17,14 +16,6 @@ def healthy(db: sqlite3.Connection) -> bool:
     return db.total_changes >= 0
 
 
-def describe(db: sqlite3.Connection) -> dict[str, int]:
-    return {"changes": db.total_changes}
-
-
-def trace(db: sqlite3.Connection) -> str:
-    return f"connection {id(db)}"
-
-
 pool = ppp.Pool(
     connect,
     4,
@@ -36,8 +27,8 @@ pool = ppp.Pool(
     retter=sqlite3.Connection.rollback,
     closer=sqlite3.Connection.close,
     health=healthy,
-    stats=describe,
-    tracer=trace,
+    stats=lambda db: {"changes": db.total_changes},
+    tracer=str,
     name="right",
     invalidate_on=(sqlite3.OperationalError,),
 )
@@ -73,16 +64,14 @@ ppp.Pool(connect, max_lifetime=None, check_after_idle=None, max_waiting=None).sh
 
 maker: ppp.FunHook = connect
 hook: ppp.PoolHook = sqlite3.Connection.rollback
-tracer: ppp.TraceHook = trace
+tracer: ppp.TraceHook = str
+keys: list[str] = list(pool.stats())
 
-
-def statistics() -> Iterator[str]:
-    yield from pool.stats()
-
-
-proxy: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(set_name="use", max_size=4)
+proxy: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(max_size=4)
 proxy._set_pool(max_size=2)
 proxy._set_fun(connect)
+proxy.set_fun(connect)
+assert_type(proxy._has_obj(), bool)
 assert_type(proxy._get_obj(), sqlite3.Connection)
 with proxy._obj() as mine:
     assert_type(mine, sqlite3.Connection)
@@ -90,10 +79,6 @@ proxy.execute("SELECT 1")
 sqlite3.Connection.commit(proxy)  # it goes where its object goes
 proxy._ret_obj()
 proxy._set_obj(None)
-
-later: ppp.Proxy[sqlite3.Connection] = ppp.Proxy()
-later.set_fun(connect)
-assert_type(later._has_obj(), bool)
 
 assert_type(ppp.Proxy(fun=connect)._get_obj(), sqlite3.Connection)
 assert_type(ppp.Proxy(obj="text", scope=ppp.Proxy.Scope.SHARED)._get_obj(), str)
@@ -107,13 +92,6 @@ class Reference(ppp.Proxy[sqlite3.Connection]):
 
 
 assert_type(Reference(":memory:")._get_obj(), sqlite3.Connection)
-
-try:
-    pool.get()
-except ppp.TooManyRequests as busy:
-    late: ppp.TimeOut = busy
-except (ppp.TimeOut, ppp.PoolException, ppp.ProxyUnset, ppp.ProxyException, ppp.PPPException):
-    pass
 
 # as the README begins: what it stands for is not known yet, and may be used in any way
 db = ppp.Proxy()

@@ -9,14 +9,6 @@ def connect(number: int) -> sqlite3.Connection:
     return sqlite3.connect(":memory:")
 
 
-def named(name: str) -> sqlite3.Connection:
-    return sqlite3.connect(name)
-
-
-def says_text(db: sqlite3.Connection) -> str:
-    return str(db)
-
-
 def takes_nothing() -> None:
     pass
 
@@ -29,8 +21,8 @@ pool = ppp.Pool(connect)
 proxy = ppp.Proxy(fun=connect)
 
 ppp.Pool("connect")  # wrong
-ppp.Pool(named)  # wrong
-ppp.Pool(connect, health=says_text)  # wrong
+ppp.Pool(len)  # wrong
+ppp.Pool(connect, health=str)  # wrong
 ppp.Pool(connect, health=says_later)  # wrong
 ppp.Pool(connect, closer=takes_nothing)  # wrong
 ppp.Pool(connect, tracer=len)  # wrong
