@@ -287,7 +287,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_hooks_of_pools.py::test_interrupted_shutdown"),
     Mutant("Pool._run", "a hook that raises changes nothing",
            "except Exception as exc", "except ZeroDivisionError as exc",
-           "pool/test_hooks_of_pools.py::test_failing_hook"),
+           "contract/test_messages.py::test_message"),
     Mutant("Pool._retire", "waiters are woken",
            "waiter.lock.release()", "pass",
            "pool/test_shutdown.py::test_grace"),

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource
-from helpers import HOUR, eventually, idle_objects, keep_house, none_left, numbers, rounds
+from helpers import HOUR, eventually, keep_house, none_left, numbers, rounds
 
 import ProxyPatternPool as ppp
 
@@ -57,7 +57,7 @@ def test_number_counts(
 
 
 HOOKS: dict[str, Scene] = {
-    "_opener": lambda pool: idle_objects(pool, 2),
+    "_opener": lambda pool: [pool.get(), pool.get()],
     "_getter": ppp.Pool.get,
     "_retter": use_once,
     "_closer": ppp.Pool.shutdown,

@@ -65,11 +65,14 @@ MESSAGES: list[tuple[str, str, Scene]] = [
 
 
 @pytest.mark.parametrize(("level", "fragment", "scene"), MESSAGES)
-def test_message(make_pool: MakePool, messages: Messages, level: str, fragment: str, scene: Scene) -> None:
-    """Each message of the contract is logged at its level and contains its fragment."""
+def test_message(make_pool: MakePool, caplog: Any, level: str, fragment: str, scene: Scene) -> None:
+    """Each message of the contract has its level and its fragment; the traceback of an error is kept."""
+    caplog.set_level(logging.DEBUG, logger="ppp")
     scene(make_pool)
     parts = fragment.split("…")
-    eventually(lambda: any(all(part in text for part in parts) for text in messages(level)), seconds=2.0)
+    records = eventually(lambda: [each for each in caplog.records if each.levelname == level], seconds=2.0)
+    assert any(all(part in record.getMessage() for part in parts) for record in records)
+    assert [bool(record.exc_info) for record in records] == ["no luck" in fragment] * len(records)
 
 
 def test_long_running(make_pool: MakePool, messages: Messages, clock: Clock) -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource
-from helpers import HOUR, Gate, at_rest, eventually, keep_house, none_left, numbers, permits, run_all
+from helpers import HOUR, Gate, at_rest, eventually, keep_house, numbers, run_all
 
 import ProxyPatternPool as ppp
 
@@ -90,14 +90,18 @@ def test_two_fill_at_once(factory: Factory, make_pool: MakePool) -> None:
     at_rest(pool, factory)
 
 
-def test_drain_during_a_creation(factory: Factory, make_pool: MakePool) -> None:
-    """An object whose making began before the draining is closed when it returns."""
+def test_drain(factory: Factory, make_pool: MakePool) -> None:
+    """Draining closes idle objects at once, those lent or in the making as they return, and fills anew."""
     gate = Gate()
-    pool = make_pool(gate.maker(factory), max_size=2, min_size=0, closer=Resource.close)
+    pool = make_pool(gate.maker(factory), max_size=4, min_size=2, closer=Resource.close)
+    lent, idle = pool.get(), pool.get()
     with gate.holds(pool.get) as maker:
+        pool.ret(idle)
         pool.drain()
+    assert (idle.closings, lent.closings, maker.result().closings) == (1, 0, 0)
+    pool.ret(lent)
     pool.ret(maker.result())
-    assert factory.made[0].closings == 1
+    assert (factory.closings, len(pool._avail)) == ([1, 1, 1, 0, 0], 2)
 
 
 def test_drain_during_a_filling(factory: Factory, make_pool: MakePool) -> None:
@@ -108,33 +112,6 @@ def test_drain_during_a_filling(factory: Factory, make_pool: MakePool) -> None:
         pool.drain()
     assert factory.closings == [1, 1, 0]
     at_rest(pool, factory)
-
-
-def test_drain(factory: Factory, make_pool: MakePool) -> None:
-    """Draining closes idle objects at once, lent ones when they return, and fills anew."""
-    pool = make_pool(max_size=3, min_size=2)
-    lent = pool.get()
-    pool.drain()
-    assert (factory.closings, pool.get(timeout=0)) == ([1, 0, 0], factory.made[2])
-    pool.ret(lent)
-    assert lent.closings == 1
-
-
-@pytest.mark.parametrize("sizes", [(2,), (1, 5, 2)], ids=["down", "down and up"])
-def test_resize(make_pool: MakePool, factory: Factory, sizes: tuple[int, ...]) -> None:
-    """Smaller limits leave lent objects alone, and the surplus goes as they return, or is idle."""
-    pool = make_pool(max_size=4, min_size=0)
-    lent = [pool.get() for _ in range(3)]
-    for size in sizes:
-        pool.resize(max_size=size)
-    assert factory.closings == [0, 0, 0]
-    pool.ret(lent[0])
-    none_left(pool)
-    assert factory.closings == [1, 0, 0]
-    pool.ret(lent[1])
-    pool.ret(lent[2])
-    pool.resize(max_size=1)
-    assert (factory.closings, permits(pool)) == ([1, 1, 0], (1, 1))
 
 
 @pytest.mark.parametrize(("given", "wanted"), [(0, 4), (None, 4), (4, 0), (4, -1)])

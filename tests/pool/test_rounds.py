@@ -181,12 +181,6 @@ def test_wall_clock(
     assert time.monotonic() - start < 5.0
 
 
-class Unreliable(logging.Handler):
-    """A handler of messages whose server is away."""
-
-    emit = no_luck  # type: ignore[assignment]
-
-
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("name", ["make", "open", "check", "close"])
 def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: str, error: Any) -> None:
@@ -196,7 +190,8 @@ def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: s
         resource.check()
         return False
 
-    handler = Unreliable()
+    handler = logging.Handler()
+    handler.emit = no_luck  # type: ignore[method-assign]
     pool = make_pool(max_size=4, min_size=2, delay=BUSY, opener=Resource.open, health=check)
     ppp.log.addHandler(handler)
     try:
