@@ -6,11 +6,10 @@ class P(ppp.Pool):
     def _borrow(self, o):
         if o != "o0":
             super()._borrow(o)
-            print("borrowed", o, o in self._using)
             return "yes"
 
     def _return(self, o):
-        print("returned", o)
+        print("returned", o, o in self._using)
         super()._return(o)
 
 
