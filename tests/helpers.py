@@ -61,26 +61,22 @@ class Task(threading.Thread):
         super().__init__(daemon=True)
         self._call: Callable[[], Any] | None = lambda: function(*args, **kwargs)
         self._result: Any = None
-        self._error: BaseException | None = None
+        self._errors: list[BaseException] = []
 
     def run(self) -> None:
         assert self._call is not None
         try:
             self._result = self._call()
         except BaseException as error:
-            self._error = error
+            self._errors.append(error)
         finally:
             self._call = None
 
     def result(self, seconds: float = SECONDS) -> Any:
         """Wait for the end; give the result, or raise what the function raised."""
         ended(self, seconds)
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
+        if self._errors:
+            raise self._errors.pop()  # kept by nobody
         return self._result
 
 

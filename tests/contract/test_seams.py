@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import itertools
-import threading
+import sys
 import time
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import FrameType
 from typing import Any
 from unittest import mock
 
@@ -41,51 +42,46 @@ WAYS = [(seam, how) for seam in SEAMS for how in ("class", "pool")]
 WAYS.remove(("_houseKeeping", "pool"))  # the thread has called it already
 
 
-class Calls:
-    """Notes calls of methods, each together with those under way in its thread."""
+Edges = set[tuple[str, str]]
 
-    def __init__(self) -> None:
-        self.local = threading.local()
-        self.edges: set[tuple[str, str]] = set()
 
-    def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Give the method, but for noting its calls."""
+def noted(seam: str, method: Callable[..., Any], edges: Edges) -> Callable[..., Any]:
+    """Give a seam that notes from which functions of the library, among others, it is called."""
 
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            stack = self.local.__dict__.setdefault("stack", [])
-            self.edges.update((caller, name) for caller in ["", *stack])
-            stack.append(name)
-            try:
-                return method(*args, **kwargs)
-            finally:
-                stack.pop()
+    def call(*args: Any, **kwargs: Any) -> Any:
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            caller = frame.f_code
+            edges.add((caller.co_name if caller.co_filename == ppp.__file__ else "", seam))
+            frame = frame.f_back
+        return method(*args, **kwargs)
 
-        return noted
+    return call
 
 
 @pytest.mark.parametrize(("seam", "how"), WAYS)
 def test_the_pool_uses_its_seams(factory: Factory, seam: str, how: str) -> None:
     """The pool works through each seam, patched on the class or on one pool."""
-    calls = Calls()
-    noted = calls.wrap(seam, getattr(ppp.Pool, seam))
-    with mock.patch.object(ppp.Pool, seam, noted) if how == "class" else nullcontext():
+    edges: Edges = set()
+    patched = noted(seam, getattr(ppp.Pool, seam), edges)
+    with mock.patch.object(ppp.Pool, seam, patched) if how == "class" else nullcontext():
         pool: Any = ppp.Pool(factory, 2, max_use=2, delay=0.005, closer=Resource.close, health=Resource.check)
         if how == "pool":
-            setattr(pool, seam, calls.wrap(seam, getattr(pool, seam)))
+            setattr(pool, seam, noted(seam, getattr(pool, seam), edges))
         for _ in range(3):
             with pool.obj():
                 pass
         rounds(pool)
         pool.shutdown(1.0)
-    assert ("", seam) in calls.edges
+    assert ("", seam) in edges
     assert factory.alive == []
 
 
 def test_who_calls_which(factory: Factory) -> None:
-    """Each seam, overridden, is called by what the contract says; a round destroys nothing before `_empty`."""
-    calls = Calls()
-    names = {name: calls.wrap(name, getattr(ppp.Pool, name)) for name in ENTRIES.union(SEAMS)}
-    kind: type[ppp.Pool[Any]] = type("Mine", (ppp.Pool,), names)
+    """Each seam, overridden, is called by what the contract says; `_hkRound` and `_out` destroy nothing."""
+    edges: Edges = set()
+    seams = {name: noted(name, getattr(ppp.Pool, name), edges) for name in ENTRIES.union(SEAMS)}
+    kind: type[ppp.Pool[Any]] = type("Mine", (ppp.Pool,), seams)
     pool = kind(factory, 2, 2, max_use=1, closer=Resource.close)
     first = pool.get()
     pool._out(pool.get())
@@ -105,8 +101,8 @@ def test_who_calls_which(factory: Factory) -> None:
     kept.get()
     kept.shutdown(1.0)
     wanted = {(caller, seam) for caller, seams in CALLERS.items() for seam in seams.split()}
-    assert wanted - calls.edges == set()
-    assert {("_hkRound", "_destroy"), ("_out", "_destroy")} & calls.edges == set()
+    assert wanted - edges == set()
+    assert {("_hkRound", "_destroy"), ("_out", "_destroy")} & edges == set()
 
 
 def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:

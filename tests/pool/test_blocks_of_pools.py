@@ -1,4 +1,4 @@
-"""`with pool.obj()`, also as a decorator, and in subclasses that have their own `get` and `ret`."""
+"""`with pool.obj()`, also as a decorator."""
 
 from __future__ import annotations
 
@@ -80,19 +80,3 @@ def test_lease_ended_within_its_block(
         assert len(messages()) == known
         if returned:
             pool.ret(mine)
-
-
-def test_obj_of_a_subclass_that_wraps(factory: Factory) -> None:
-    """A subclass may wrap what it gives: `obj` gives it the wrapper back, and calls it with positions."""
-
-    class Wrapping(ppp.Pool[Any]):
-        def get(self, seconds: float | None = None, /) -> Any:
-            return [super().get(seconds)]
-
-        def ret(self, wrapper: Any, /) -> None:
-            super().ret(wrapper[0])
-
-    with Wrapping(factory, 1) as pool:
-        with pool.obj() as wrapper:
-            assert wrapper == [*pool._using]
-        assert len(pool._avail) == 1
