@@ -117,11 +117,6 @@ class Factory:
         with self.lock:
             return [resource for resource in self.made if resource.alive]
 
-    @property
-    def closed(self) -> list[Resource]:
-        with self.lock:
-            return [resource for resource in self.made if not resource.alive]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, by name, what is about a library for greenlets where that is not installed."""

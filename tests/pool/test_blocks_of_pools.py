@@ -55,7 +55,7 @@ def test_decorator(make_pool: MakePool, factory: Factory) -> None:
     for error, closed in ((KeyError(), 0), (ConnectionError(), 2)):
         with pytest.raises(type(error)):
             work(1, error=error)
-        assert len(factory.closed) == closed
+        assert sum(factory.closings) == closed
         at_rest(pool, factory)
 
 
