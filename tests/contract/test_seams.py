@@ -123,12 +123,11 @@ def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
 
 
 def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
-    """While `_new` runs for a `get`, its object is available but lent to nobody else; it may be refused."""
+    """While `_new` runs for a `get`, its object is available but lent to nobody else."""
     made = Stop()
 
     class Slow(ppp.Pool[Any]):
         def _new(self) -> Any:
-            self._del(super()._new())
             new = super()._new()
             assert new in self._avail
             made()
@@ -140,8 +139,7 @@ def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
         assert (len(pool._avail), len(pool._using)) == (1, 0)
         none_left(pool)
         made.go.set()
-        assert maker.result() is factory.made[1]
-        assert factory.closings == [1, 0]
+        assert maker.result() is factory.made[0]
 
 
 def test_out_during_an_examination(factory: Factory, make_pool: MakePool) -> None:
@@ -176,38 +174,22 @@ def test_objects_of_overridden_seams(factory: Factory) -> None:
         assert (lent, list(twice._avail)) == (factory.made[1], [factory.made[0]])
 
 
-def test_destroy_and_todel_by_hand(make_pool: MakePool) -> None:
-    """`_destroy` closes a foreign object too, `_todel` keeps or forgets one, unexamined is not put back."""
-    pool = make_pool(max_size=1)
-    other = Resource(Factory(), 0, 0)
-    pool._destroy(other)
-    assert other.closings == 1
-    taken = pool.get()
-    pool._todel.add(taken)
-    assert (repr(pool._todel), permits(pool)) == (f"{{{taken!r}}}", (0, 1))
-    pool._todel.discard(taken)
-    assert (taken.alive, len(pool._todel), permits(pool)) == (True, 0, (1, 1))
-    with pool.obj() as resource:
-        pool._return(resource)
-        assert list(pool._using) == [resource]
-
-
 def test_out_and_del_by_hand(make_pool: MakePool) -> None:
-    """`_out` takes an idle object off the account, with its permit until its end; `_del` destroys it."""
-    pool = make_pool(max_size=3)
-    (resource,) = pool._avail
+    """What is taken out is in `_todel`, with its permit, until destroyed or forgotten; `_del` does it all."""
+    pool = make_pool(max_size=3, min_size=2)
+    resource, other = pool._avail
     pool._out(resource)
-    assert (set(pool._todel), len(pool._avail), len(pool._using)) == ({resource}, 0, 0)
-    assert (permits(pool), resource.closings) == ((2, 3), 0)
-    pool._empty()
-    assert (permits(pool), resource.closings, len(pool._todel)) == ((3, 3), 1, 0)
-    other = pool.get()
-    assert other is not resource
+    assert (set(pool._todel), list(pool._avail), pool._using) == ({resource}, [other], set())
+    assert (repr(pool._todel), permits(pool), resource.closings) == (f"{{{resource!r}}}", (2, 3), 0)
+    pool._todel.discard(resource)
+    assert (len(pool._todel), permits(pool)) == (0, (3, 3))
+    pool._destroy(resource)  # a foreign object now
+    assert resource.closings == 1
     with mock.patch.object(pool, "_destroy") as destroy:  # whoever calls it counts
         pool._del(other)
         pool._del(other)  # once more changes nothing
     destroy.assert_called_once_with(other)
-    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 0, 2, 0)
+    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 0, 1, 0)
 
 
 def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
@@ -220,6 +202,7 @@ def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
     assert (idle in pool._avail, idle in pool._using) == (True, False)
     assert (pool._nborrows, pool._nreturns, pool._nuses, pool._uses[idle].uses) == (1, 1, 0, 0)
     assert pool._borrow(pool.get()) in (None, False)
+    pool._return(idle)  # which was not borrowed
     assert (idle in pool._using, pool._nborrows) == (True, 1)
 
 

@@ -13,17 +13,6 @@ from helpers import HOUR, Gate, Hostile, at_rest, keep_house, numbers
 import ProxyPatternPool as ppp
 
 
-@pytest.mark.parametrize("max_size", [0, None])
-def test_no_limit(make_pool: MakePool, max_size: int | None) -> None:
-    """A pool without a limit makes as many as are asked for, and lends the most recently returned first."""
-    pool = make_pool(max_size=max_size)
-    lent = [pool.get(timeout=0) for _ in range(50)]
-    assert numbers(pool, "max_size sem nobjs") == [max_size, None, 50]
-    for rank in (1, 2, 0):
-        pool.ret(lent[rank])
-    assert [pool.get() for _ in range(3)] == [lent[0], lent[2], lent[1]]
-
-
 def test_numbers(factory: Factory, make_pool: MakePool) -> None:
     """Objects are made at once, with 0, 1, 2…; a failed number is used again, while another one is made."""
     gate = Gate()

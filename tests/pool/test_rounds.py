@@ -45,7 +45,7 @@ def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, 
     clock.advance(6.0)
     pool._hkRound()
     assert (set(pool._todel), list(pool._using), factory.calls) == ({killed, recycled}, [kept], [])
-    assert numbers(pool, "nkilled nrecycled ndestroys ntodel sem") == [1, 1, 0, 2, {"value": 1, "init": 4}]
+    assert numbers(pool, "nkilled nrecycled ndestroys navail sem") == [1, 1, 0, 0, {"value": 1, "init": 4}]
     pool._empty()
     assert factory.closings == [1, 1, 0]
     assert numbers(pool, "nkilled nrecycled ndestroys ntodel nobjs ncreated") == [1, 1, 2, 0, 1, 3]
@@ -54,7 +54,7 @@ def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, 
 
 
 def test_account_of_holders(make_pool: MakePool, clock: Clock, messages: Messages, spawn: Spawn) -> None:
-    """A warning is followed once for each lending by its object, its thread, and the line that asked for it."""
+    """A warning is followed once for each lending by the object, its thread, and the line that asked."""
     pool = make_pool(max_using_delay=10.0, delay=HOUR, name="db", tracer=lambda thing: f"<{thing.serial}>")
 
     def hold() -> Any:

@@ -118,15 +118,9 @@ def test_during_a_creation(factory: Factory, make_pool: MakePool, how: str) -> N
 
 def test_with_pool(factory: Factory) -> None:
     """`with Pool(…)` gives the pool and shuts it down at the end, whatever happens."""
-    built = ppp.Pool(factory, min_size=2, closer=Resource.close)
-    lent = built.get()
-    with pytest.raises(KeyError), built as pool:
-        raise KeyError(lent)
-    assert pool is built
-    assert factory.closings == [1, 1]
-    for call in (pool.get, pool.obj().__enter__):
-        with pytest.raises(ppp.PoolException, match="Pool is shutting down"):
-            call()
+    with pytest.raises(KeyError), ppp.Pool(factory, min_size=2, closer=Resource.close) as pool:
+        raise KeyError(pool.get())
+    assert (factory.closings, pool._shutdown) == ([1, 1], True)
 
 
 @pytest.mark.parametrize("end", ["ret", "invalidate"])
