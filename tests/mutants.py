@@ -246,7 +246,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_health.py::test_examined_is_not_lent"),
     Mutant("Pool._health_check", "examinations keep the order of the idle objects",
            "sorted(self._records((IDLE,)), key=lambda record: record.last_ret)", "self._records((IDLE,))",
-           "pool/test_health.py::test_examinations_keep_the_order"),
+           "pool/test_health.py::test_last_used_is_lent_first"),
     Mutant("Pool._health_check", "an interrupted examination loses nothing",
            "self._discard(record, lending)", "pass",
            "faults/test_interruptions.py::test_interrupted[round, refused-each_point]"),

@@ -181,15 +181,16 @@ def test_out_and_del_by_hand(make_pool: MakePool) -> None:
     pool._out(resource)
     assert (set(pool._todel), list(pool._avail), pool._using) == ({resource}, [other], set())
     assert (repr(pool._todel), permits(pool), resource.closings) == (f"{{{resource!r}}}", (2, 3), 0)
+    assert [pool.get() is each for each in (other, resource)] == [True, False]
     pool._todel.discard(resource)
-    assert (len(pool._todel), permits(pool)) == (0, (3, 3))
+    assert (len(pool._todel), permits(pool)) == (0, (1, 3))
     pool._destroy(resource)  # a foreign object now
     assert resource.closings == 1
     with mock.patch.object(pool, "_destroy") as destroy:  # whoever calls it counts
         pool._del(other)
         pool._del(other)  # once more changes nothing
     destroy.assert_called_once_with(other)
-    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((3, 3), 0, 1, 0)
+    assert (permits(pool), other.closings, pool._ndestroys, pool._nobjs) == ((2, 3), 0, 1, 1)
 
 
 def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
@@ -204,17 +205,6 @@ def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
     assert pool._borrow(pool.get()) in (None, False)
     pool._return(idle)  # which was not borrowed
     assert (idle in pool._using, pool._nborrows) == (True, 1)
-
-
-@pytest.mark.parametrize(("answer", "examined"), [(None, 0), (False, 0), (0, 1), ([], 1)], ids=repr)
-def test_answer_of_borrow(factory: Factory, make_pool: MakePool, answer: object, examined: int) -> None:
-    """Any answer of `_borrow` but `None` and `False` means that the object is borrowed."""
-    pool = make_pool(health=Resource.check)
-    borrow = pool._borrow
-    pool._borrow = lambda resource: (examined and borrow(resource), answer)[1]  # type: ignore
-    pool._health_check()
-    assert [name for name, _ in factory.calls] == ["check"] * examined
-    assert len(pool._avail) == 1
 
 
 def test_own_loop(factory: Factory) -> None:

@@ -24,14 +24,16 @@ def test_health(factory: Factory, make_pool: MakePool, how: str) -> None:
     assert numbers(pool, "bad_health hc_errors hc_rounds") == [how == "refuses", how == "raises", 1]
 
 
-def test_examinations_keep_the_order(make_pool: MakePool, clock: Clock) -> None:
-    """What was used last is still lent first when a round has examined all idle objects."""
+@pytest.mark.parametrize("examined", [False, True])
+def test_last_used_is_lent_first(make_pool: MakePool, clock: Clock, examined: bool) -> None:
+    """What was used last is lent first, also when a round has examined all idle objects."""
     pool = make_pool(max_size=3, health=bool, delay=HOUR)
     lent = [pool.get() for _ in range(3)]
     for rank in (2, 0, 1):
         clock.advance(1.0)
         pool.ret(lent[rank])
-    pool._health_check()
+    if examined:
+        pool._health_check()
     assert [pool.get() for _ in range(3)] == [lent[1], lent[0], lent[2]]
 
 
