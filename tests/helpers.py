@@ -58,26 +58,22 @@ class Task(threading.Thread):
     """A daemon thread whose result or exception can be had, within a bounded time."""
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        super().__init__(daemon=True)
-        self._call: Callable[[], Any] | None = lambda: function(*args, **kwargs)
-        self._result: Any = None
+        super().__init__(target=lambda: self._results.append(function(*args, **kwargs)), daemon=True)
+        self._results: list[Any] = []
         self._errors: list[BaseException] = []
 
     def run(self) -> None:
-        assert self._call is not None
         try:
-            self._result = self._call()
+            super().run()
         except BaseException as error:
             self._errors.append(error)
-        finally:
-            self._call = None
 
     def result(self, seconds: float = SECONDS) -> Any:
         """Wait for the end; give the result, or raise what the function raised."""
         ended(self, seconds)
         if self._errors:
             raise self._errors.pop()  # kept by nobody
-        return self._result
+        return self._results[0] if self._results else None
 
 
 def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:

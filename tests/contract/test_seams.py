@@ -14,8 +14,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Factory, MakePool, Resource, Spawn
-from helpers import HOUR, Stop, ended, eventually, none_left, permits, rounds, wait_for
+from conftest import Factory, MakePool, Resource
+from helpers import HOUR, Gate, ended, eventually, none_left, permits, rounds
 
 import ProxyPatternPool as ppp
 
@@ -122,23 +122,21 @@ def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
     assert len(factory.made) == 2
 
 
-def test_new_object_is_its_makers(factory: Factory, spawn: Spawn) -> None:
+def test_new_object_is_its_makers(factory: Factory) -> None:
     """While `_new` runs for a `get`, its object is available but lent to nobody else."""
-    made = Stop()
+    gate = Gate()
 
     class Slow(ppp.Pool[Any]):
         def _new(self) -> Any:
             new = super()._new()
             assert new in self._avail
-            made()
+            gate()
             return new
 
     with Slow(factory, max_size=1, min_size=0, closer=Resource.close) as pool:
-        maker = spawn(pool.get)
-        wait_for(made.reached)
-        assert (len(pool._avail), len(pool._using)) == (1, 0)
-        none_left(pool)
-        made.go.set()
+        with gate.holds(pool.get) as maker:
+            assert (len(pool._avail), len(pool._using)) == (1, 0)
+            none_left(pool)
         assert maker.result() is factory.made[0]
 
 

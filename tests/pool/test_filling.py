@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from threading import current_thread
+from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource
@@ -12,21 +13,16 @@ import ProxyPatternPool as ppp
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["alone", "housekeeper"])
-def test_filled(factory: Factory, make_pool: MakePool, delay: float) -> None:
+def test_filled(make_pool: MakePool, factory: Factory, delay: float) -> None:
     """A pool is filled at its construction, and after a return, by the housekeeper or by who returns."""
-    makers: list[threading.Thread] = []
-
-    def make(number: int) -> Resource:
-        makers.append(threading.current_thread())
-        return factory(number)
-
-    pool = make_pool(make, min_size=2, max_use=1, delay=delay)
+    makers: list[Any] = []
+    pool = make_pool(min_size=2, max_use=1, delay=delay, opener=lambda _: makers.append(current_thread()))
     assert (len(pool._avail), factory.numbers) == (2, [0, 1])
     pool.ret(pool.get())
     if delay:
         eventually(lambda: len(pool._avail) == 2)
     assert (len(pool._avail), len(factory.made), pool._hk_rounds) == (2, 3, 0)
-    assert makers[-1] is (pool._housekeeper or threading.current_thread())
+    assert makers[-1] is (pool._housekeeper or current_thread())
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["alone", "housekeeper"])
