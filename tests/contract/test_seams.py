@@ -8,7 +8,6 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 from unittest import mock
@@ -38,8 +37,6 @@ CALLERS = {
 
 ENTRIES = {"__init__", "__delete__", "shutdown"}
 SEAMS = sorted({seam for seams in CALLERS.values() for seam in seams.split()} - ENTRIES)
-WAYS = [(seam, how) for seam in SEAMS for how in ("class", "pool")]
-WAYS.remove(("_houseKeeping", "pool"))  # the thread has called it already
 
 
 Edges = set[tuple[str, str]]
@@ -59,30 +56,22 @@ def noted(seam: str, method: Callable[..., Any], edges: Edges) -> Callable[..., 
     return call
 
 
-@pytest.mark.parametrize(("seam", "how"), WAYS)
-def test_the_pool_uses_its_seams(factory: Factory, seam: str, how: str) -> None:
-    """The pool works through each seam, patched on the class or on one pool."""
-    edges: Edges = set()
-    patched = noted(seam, getattr(ppp.Pool, seam), edges)
-    with mock.patch.object(ppp.Pool, seam, patched) if how == "class" else nullcontext():
-        pool: Any = ppp.Pool(factory, 2, max_use=2, delay=0.005, closer=Resource.close, health=Resource.check)
-        if how == "pool":
-            setattr(pool, seam, noted(seam, getattr(pool, seam), edges))
-        for _ in range(3):
-            with pool.obj():
-                pass
-        rounds(pool)
-        pool.shutdown(1.0)
-    assert ("", seam) in edges
-    assert factory.alive == []
-
-
-def test_who_calls_which(factory: Factory) -> None:
-    """Each seam, overridden, is called by what the contract says; `_hkRound` and `_out` destroy nothing."""
+@pytest.mark.parametrize("how", ["subclass", "class", "pool"])
+def test_who_calls_which(factory: Factory, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Each seam, overridden or patched, is called by what the contract says; `_hkRound` destroys nothing."""
     edges: Edges = set()
     seams = {name: noted(name, getattr(ppp.Pool, name), edges) for name in ENTRIES.union(SEAMS)}
-    kind: type[ppp.Pool[Any]] = type("Mine", (ppp.Pool,), seams)
-    pool = kind(factory, 2, 2, max_use=1, closer=Resource.close)
+    kind: Any = type("Mine", (ppp.Pool,), seams) if how == "subclass" else ppp.Pool
+    for name in seams if how == "class" else []:
+        monkeypatch.setattr(ppp.Pool, name, seams[name])
+
+    def make(*args: int, **parameters: Any) -> Any:
+        pool = kind(factory, *args, closer=Resource.close, **parameters)
+        for name in SEAMS if how == "pool" else []:
+            monkeypatch.setattr(pool, name, noted(name, getattr(pool, name), edges))
+        return pool
+
+    pool = make(2, 2, max_use=1)
     first = pool.get()
     pool._out(pool.get())
     pool.get(5.0)
@@ -92,17 +81,18 @@ def test_who_calls_which(factory: Factory) -> None:
     pool.get()
     pool.shutdown()
     answers = itertools.chain([False], itertools.repeat(True))
-    parameters: dict[str, Any] = {"max_avail_delay": 0.001, "delay": 0.005, "closer": Resource.close}
-    kept = kind(factory, health=lambda _: next(answers), **parameters)
+    kept = make(health=lambda _: next(answers), max_avail_delay=0.001, delay=0.005)
     for resource in [kept.get() for _ in range(3)]:
         kept.ret(resource)
     eventually(lambda: kept._bad_health and kept._nrecycled)
     rounds(kept)
     kept.get()
     kept.shutdown(1.0)
-    wanted = {(caller, seam) for caller, seams in CALLERS.items() for seam in seams.split()}
+    begun = ("", "__init__", "_houseKeeping") if how == "pool" else ()  # before anything was patched
+    wanted = {(caller, name) for caller in CALLERS.keys() - begun for name in CALLERS[caller].split()}
     assert wanted - edges == set()
     assert {("_hkRound", "_destroy"), ("_out", "_destroy")} & edges == set()
+    assert factory.alive == []
 
 
 def test_create_and_new_by_hand(factory: Factory, make_pool: MakePool) -> None:
