@@ -209,7 +209,5 @@ def measure(size: int) -> tuple[float, float]:
 def test_many_objects() -> None:
     """Rounds take a linear time, and with 20,000 idle objects hold the lock for less than 1 ms at a time."""
     (few, _), (many, held) = measure(5_000), measure(20_000)
-    print(f"\na round: {few * 1000:.1f} ms for 5,000 idle objects, {many * 1000:.1f} ms for 20,000")
-    print(f"the lock was held for at most {held * 1e6:.0f} µs")
     assert many < 12 * few  # four times as many take four times as long, or sixteen if it were quadratic
     assert held < 0.001

@@ -27,7 +27,6 @@ from helpers import (
     eventually,
     no_luck,
     numbers,
-    permits,
     rounds,
     run_all,
     uncollected,
@@ -52,7 +51,7 @@ def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> 
     (warning, *_) = messages()
     assert re.search("db.*deleting in-use objects: 2", warning)
     assert numbers(pool, "shutdown min_size nobjs ntodel ncreated ndestroys") == [True, 0, 0, 0, 4, 4]
-    assert permits(pool) == (5, 5)
+    assert numbers(pool, "sem") == [{"value": 5, "init": 5}]
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["asleep", "busy"])
@@ -74,14 +73,9 @@ def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
 
 def test_by_the_housekeeper(make_pool: MakePool, messages: Messages) -> None:
     """A hook may shut the pool down in the housekeeper's thread, which does not wait for itself."""
-    pool = make_pool(min_size=2, delay=BUSY)
-    thread: Any = pool._housekeeper
-
-    def shut_down(_: object) -> bool:
-        pool.shutdown(delay=SECONDS)
-        return True
-
-    pool._health = shut_down
+    pool: Any = make_pool(min_size=2, delay=BUSY)
+    thread = pool._housekeeper
+    pool._health = lambda _: pool.shutdown(delay=SECONDS) is None
     ended(thread)
     assert (pool._shutdown, messages("ERROR")) == (True, [])
 
