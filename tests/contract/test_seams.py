@@ -166,7 +166,7 @@ def test_out_and_del_by_hand(make_pool: MakePool) -> None:
     """What is taken out is in `_todel`, with its permit, until destroyed or forgotten; `_del` does it all."""
     pool = make_pool(max_size=3, min_size=2)
     resource, other = pool._avail
-    pool._out(resource)
+    pool._todel.add(resource)  # which is the same as _out
     assert (set(pool._todel), list(pool._avail), pool._using) == ({resource}, [other], set())
     assert (repr(pool._todel), permits(pool), resource.closings) == (f"{{{resource!r}}}", (2, 3), 0)
     assert [pool.get() is each for each in (other, resource)] == [True, False]
@@ -183,8 +183,11 @@ def test_out_and_del_by_hand(make_pool: MakePool) -> None:
 
 def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
     """`_borrow` takes an available object without a use, and no lent one; `_return` puts it back."""
-    pool = make_pool()
+    pool = make_pool(health=bool)
     (idle,) = pool._avail
+    with mock.patch.object(pool, "_borrow", return_value=None):  # so that nothing is examined
+        pool._health_check()
+    assert pool._nhealth == 0
     assert pool._borrow(idle) not in (None, False)
     assert list(pool._using) == [idle]
     pool._return(idle)
