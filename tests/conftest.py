@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -117,11 +118,6 @@ class Factory:
         with self.lock:
             return [resource for resource in self.made if resource.alive]
 
-    @property
-    def closed(self) -> list[Resource]:
-        with self.lock:
-            return [resource for resource in self.made if not resource.alive]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, by name, what is about a library for greenlets where that is not installed."""
@@ -220,8 +216,5 @@ def spawn() -> Iterator[Spawn]:
 @pytest.fixture(autouse=True)
 def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stop the measuring of coverage in tests marked `untraced`: those that interrupt or take times."""
-    if request.node.get_closest_marker("untraced") is None:
+    with untraced() if request.node.get_closest_marker("untraced") else nullcontext():
         yield
-    else:
-        with untraced():
-            yield

@@ -58,30 +58,22 @@ class Task(threading.Thread):
     """A daemon thread whose result or exception can be had, within a bounded time."""
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        super().__init__(daemon=True)
-        self._call: Callable[[], Any] | None = lambda: function(*args, **kwargs)
-        self._result: Any = None
-        self._error: BaseException | None = None
+        super().__init__(target=lambda: self._results.append(function(*args, **kwargs)), daemon=True)
+        self._results: list[Any] = []
+        self._errors: list[BaseException] = []
 
     def run(self) -> None:
-        assert self._call is not None
         try:
-            self._result = self._call()
+            super().run()
         except BaseException as error:
-            self._error = error
-        finally:
-            self._call = None
+            self._errors.append(error)
 
     def result(self, seconds: float = SECONDS) -> Any:
         """Wait for the end; give the result, or raise what the function raised."""
         ended(self, seconds)
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
-        return self._result
+        if self._errors:
+            raise self._errors.pop()  # kept by nobody
+        return self._results[0] if self._results else None
 
 
 def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:
@@ -93,10 +85,7 @@ def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:
 def run_all(*functions: Callable[[], Any], seconds: float = 10.0) -> list[Any]:
     """Run functions at once, each in its thread; give their results, or raise the first exception."""
     tasks = [start(function) for function in functions]
-    limit = time.monotonic() + seconds
-    for task in tasks:
-        task.join(max(0.0, limit - time.monotonic()))
-    return [task.result(0.0) for task in tasks]
+    return [task.result(seconds) for task in tasks]
 
 
 class Stop:
@@ -235,14 +224,6 @@ def none_left(pool: ppp.Pool[Any], timeout: float | None = 0) -> None:
         pool.get(timeout=timeout)
 
 
-def idle_objects(pool: ppp.Pool[Any], count: int) -> list[Any]:
-    """Make the pool have that many idle objects, and give them, the next to be lent first."""
-    lent = [pool.get(timeout=0) for _ in range(count)]
-    for each in reversed(lent):
-        pool.ret(each)
-    return lent
-
-
 def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
     """List what is not as it has to be at rest, when nothing is lent."""
     stats = pool.stats()
@@ -265,8 +246,3 @@ def at_rest(pool: ppp.Pool[Any], factory: Factory) -> None:
         eventually(lambda: not imbalances(pool, factory), 2.0)
         return  # not to be asked again: it may have begun meanwhile
     assert not (found := imbalances(pool, factory)), found
-
-
-def housekeepers(before: set[threading.Thread]) -> list[threading.Thread]:
-    """List the threads that have started since then and live."""
-    return [thread for thread in threading.enumerate() if thread not in before]

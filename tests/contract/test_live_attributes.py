@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource
-from helpers import HOUR, eventually, idle_objects, keep_house, none_left, numbers, rounds
+from helpers import HOUR, eventually, keep_house, none_left, numbers, rounds
 
 import ProxyPatternPool as ppp
 
@@ -57,7 +57,7 @@ def test_number_counts(
 
 
 HOOKS: dict[str, Scene] = {
-    "_opener": lambda pool: idle_objects(pool, 2),
+    "_opener": lambda pool: [pool.get(), pool.get()],
     "_getter": ppp.Pool.get,
     "_retter": use_once,
     "_closer": ppp.Pool.shutdown,
@@ -79,9 +79,9 @@ def test_hook_counts(factory: Factory, make_pool: MakePool, name: str) -> None:
         assert hook.call_count == (after is hook)
 
 
-def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> None:
+def test_delay_and_frequency_count(make_pool: MakePool) -> None:
     """A delay or a frequency of checks set on a live pool counts from then on, and starts no housekeeper."""
-    pool = make_pool(delay=0.2, health=Resource.check, check_after_idle=0.0, max_size=1)
+    pool = make_pool(delay=0.2, health=Resource.check)
     pool._delay = 0.001
     eventually(lambda: pool._hc_rounds >= 20)
     pool._health_freq = 1_000_000
@@ -89,10 +89,6 @@ def test_delay_and_frequency_count(make_pool: MakePool, factory: Factory) -> Non
     checks = pool._hc_rounds
     rounds(pool)
     assert pool._hc_rounds == checks
-    pool._health_freq = 0  # odd values do no harm
-    rounds(pool)
-    pool._delay, pool._health = 0, None
-    assert pool.get() is factory.made[0]
     without = make_pool()
     without._delay = 0.001
     without.ret(without.get())

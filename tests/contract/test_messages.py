@@ -15,26 +15,16 @@ from helpers import BUSY, HOUR, Hostile, eventually, no_luck
 Scene = Callable[[MakePool], Any]
 
 
-def used(**parameters: Any) -> Scene:
-    """Make a scene in which a pool with these parameters makes, lends, takes back and destroys an object."""
+def scene(how: str, *args: Any, **parameters: Any) -> Scene:
+    """Make a scene in which this method is called of a pool that has lent two objects, or with the first."""
 
-    def scene(make_pool: MakePool) -> None:
+    def play(make_pool: MakePool) -> None:
         pool = make_pool(max_use=1, **parameters)
         with suppress(ValueError):
-            pool.ret(pool.get())
+            lent = pool.get(), pool.get()
+            getattr(pool, how)(*args or lent[:1])
 
-    return scene
-
-
-def called(how: str, *args: Any, **parameters: Any) -> Scene:
-    """Make a scene in which this method is called of a pool that has lent two objects."""
-
-    def scene(make_pool: MakePool) -> None:
-        pool = make_pool(**parameters)
-        pool.get(), pool.get()
-        getattr(pool, how)(*args)
-
-    return scene
+    return play
 
 
 def round_fails(make_pool: MakePool) -> None:
@@ -49,27 +39,30 @@ HOOKS = ("opener", "getter", "retter", "reset", "closer")
 UNKNOWN = "exception in tracer on unexpected returned object: …no luck"
 TWISTED = "inconsistent max_using_delay_warn > max_using_delay_kill"
 MESSAGES: list[tuple[str, str, Scene]] = [
-    *[("ERROR", f"exception in {hook}: …no luck", used(**{hook: no_luck})) for hook in HOOKS],
-    ("ERROR", "object creation failed: …no luck", used(fun=no_luck, min_size=0)),
+    *[("ERROR", f"exception in {hook}: …no luck", scene("ret", **{hook: no_luck})) for hook in HOOKS],
+    ("ERROR", "object creation failed: …no luck", scene("ret", fun=no_luck, min_size=0)),
     ("ERROR", "new object failed: …no luck", lambda make_pool: make_pool(no_luck)),
     ("ERROR", "bad health: …", lambda make_pool: make_pool(health=lambda _: False)._health_check()),
     ("ERROR", "health check error: …no luck", lambda make_pool: make_pool(health=no_luck)._health_check()),
     ("ERROR", "housekeeper round error: …no luck", round_fails),
-    ("ERROR", UNKNOWN, called("ret", "foreign", tracer=no_luck)),
-    ("WARNING", "unexpected object returned: …", called("ret", Hostile())),
-    ("WARNING", "deleting in-use objects: 2", called("shutdown")),
-    ("WARNING", "deleting in-use objects: 2", called("__delete__")),
-    ("WARNING", TWISTED, used(max_using_delay=20.0, max_using_delay_kill=10.0)),
-    ("INFO", "housekeeper …db… running every …3600", used(delay=HOUR, name="db")),
+    ("ERROR", UNKNOWN, scene("ret", "foreign", tracer=no_luck)),
+    ("WARNING", "unexpected object returned: …", scene("ret", Hostile())),
+    ("WARNING", "deleting in-use objects: 2", scene("shutdown", 0.0)),
+    ("WARNING", "deleting in-use objects: 2", scene("__delete__", None)),
+    ("WARNING", TWISTED, scene("ret", max_using_delay=20.0, max_using_delay_kill=10.0)),
+    ("INFO", "housekeeper …db… running every …3600", scene("ret", delay=HOUR, name="db")),
 ]
 
 
-@pytest.mark.parametrize(("level", "fragment", "scene"), MESSAGES)
-def test_message(make_pool: MakePool, messages: Messages, level: str, fragment: str, scene: Scene) -> None:
-    """Each message of the contract is logged at its level and contains its fragment."""
-    scene(make_pool)
+@pytest.mark.parametrize(("level", "fragment", "play"), MESSAGES)
+def test_message(make_pool: MakePool, caplog: Any, level: str, fragment: str, play: Scene) -> None:
+    """Each message of the contract has its level and its fragment; the traceback of an error is kept."""
+    caplog.set_level(logging.DEBUG, logger="ppp")
+    play(make_pool)
     parts = fragment.split("…")
-    eventually(lambda: any(all(part in text for part in parts) for text in messages(level)), seconds=2.0)
+    records = eventually(lambda: [each for each in caplog.records if each.levelname == level], seconds=2.0)
+    assert any(all(part in record.getMessage() for part in parts) for record in records)
+    assert [bool(record.exc_info) for record in records] == ["no luck" in fragment] * len(records)
 
 
 def test_long_running(make_pool: MakePool, messages: Messages, clock: Clock) -> None:

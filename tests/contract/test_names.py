@@ -42,19 +42,20 @@ POOL = (
     "max_using_delay_kill=0.0 health_freq=1 delay=0.0 opener=None getter=None retter=None closer=None "
     "health=None stats=None tracer=None log_level=None"
 )
+ADDED = "*name=None *max_lifetime=0.0 *check_after_idle=None *reset=None *invalidate_on=() *max_waiting=0"
 PROXY = f"obj=None fun=None set_name='set' scope={ppp.Proxy.Scope.AUTO!r} log_level=None max_size=0"
 OF_AN_OBJECT = "ret invalidate _out _destroy _del _borrow _return"
 OF_NOTHING = "stats __str__ drain _create _new _fill _empty _hkRound _health_check _houseKeeping _now"
 CALLS: list[tuple[Callable[..., Any], str]] = [
-    (ppp.Pool, POOL),
+    (ppp.Pool, f"{POOL} {ADDED}"),
     (ppp.Pool.get, "timeout=None"),
     (ppp.Pool.obj, "timeout=None"),
-    (ppp.Pool.shutdown, "delay=0.0"),
+    (ppp.Pool.shutdown, "delay=0.0 *grace=0.0"),
     (ppp.Pool.__delete__, "instance=None"),
     (ppp.Pool.resize, "min_size=None max_size=None"),
     *[(getattr(ppp.Pool, name), "obj") for name in OF_AN_OBJECT.split()],
     *[(getattr(ppp.Pool, name), "") for name in OF_NOTHING.split()],
-    (ppp.Proxy, PROXY),
+    (ppp.Proxy, f"{PROXY} *reclaim=False"),
     (ppp.Proxy._set, "obj=None fun=None mandatory=True"),
     (ppp.Proxy._set_obj, "obj"),
     (ppp.Proxy._set_fun, "fun"),
@@ -66,18 +67,10 @@ CALLS: list[tuple[Callable[..., Any], str]] = [
 
 @pytest.mark.parametrize(("function", "places"), CALLS)
 def test_positions_and_defaults(function: Callable[..., Any], places: str) -> None:
-    """Each class and method takes these parameters by position, in this order, with these defaults."""
+    """Each class and method takes these parameters, in order, with these defaults; * is by keyword only."""
     parameters = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
-    found = [each.replace(annotation=EMPTY) for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
-    assert " ".join(map(str, found)) == places
-
-
-def test_added_parameters() -> None:
-    """What is new in version 12 is keyword only and does nothing by default."""
-    parameters = inspect.signature(ppp.Pool).parameters.values()
-    added = {each.name: each.default or None for each in parameters if each.kind is each.KEYWORD_ONLY}
-    names = "name max_lifetime check_after_idle reset invalidate_on max_waiting"
-    assert added == dict.fromkeys(names.split())
+    named = [each.replace(annotation=EMPTY) for each in parameters if each.kind is not each.VAR_KEYWORD]
+    assert " ".join("*" * (each.kind is each.KEYWORD_ONLY) + str(each) for each in named) == places
 
 
 def test_pool_by_position(factory: Factory, make_pool: MakePool) -> None:

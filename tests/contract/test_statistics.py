@@ -1,10 +1,9 @@
-"""`stats()`: its keys, what each of them counts, and that it is JSON for any parser."""
+"""`stats()`: its keys, and what each of them counts (that it is JSON is in `programs/stats_as_json.py`)."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import math
 import threading
 import time
 from typing import Any
@@ -68,16 +67,6 @@ def test_descriptions(make_pool: MakePool, clock: Clock, hooks: Any, description
     assert description in json.dumps(entry)
     assert (len(entry), entry["uses"], entry["last_get"], entry["last_ret"]) == (4, 1, -7.0, -7.0)
     assert pool.stats()["running"] == 10.0
-
-
-def test_json(make_pool: MakePool) -> None:
-    """The statistics and the text of a pool are JSON for any parser: infinities and NaN are null."""
-    load = {"load": math.nan, "limits": [1, -math.inf]}
-    pool = make_pool(timeout=math.inf, stats=lambda thing: load)
-    stats = json.loads(json.dumps(pool.stats(), allow_nan=False))
-    text = json.loads(str(pool), parse_constant=pytest.fail)
-    assert set(stats) == set(text) == set(KEYS)
-    assert (stats["timeout"], text["avail"][0]["stats"]) == (None, {"load": None, "limits": [1, None]})
 
 
 def test_waits(make_pool: MakePool, spawn: Spawn) -> None:

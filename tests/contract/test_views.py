@@ -1,4 +1,4 @@
-"""The views of a pool: its sets of objects, their uses, its permits and its lock."""
+"""The views of a pool: its sets of objects, and their uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import pytest
-from conftest import Clock, MakePool, Spawn
+from conftest import Clock, MakePool
 from helpers import Hostile
 
 import ProxyPatternPool as ppp
@@ -50,15 +50,3 @@ def test_uses(make_pool: MakePool, clock: Clock) -> None:
     pool._uses[lent[1]].uses = 5
     pool.ret(lent[1])
     assert (pool._nwornout, pool._nobjs) == (1, 1)
-
-
-def test_lock(make_pool: MakePool, spawn: Spawn) -> None:
-    """`_lock` is re-entrant, lets its holder use the pool, and keeps others out."""
-    pool: Any = make_pool(max_size=3)
-    with pool._lock, pool._lock:
-        pool.ret(pool.get())
-        other = spawn(pool.get)
-        other.join(0.05)
-        assert other.is_alive()
-    other.result()
-    assert pool._nuses == 2

@@ -1,4 +1,4 @@
-"""`with pool.obj()`, also as a decorator, and in subclasses that have their own `get` and `ret`."""
+"""`with pool.obj()`, also as a decorator."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_decorator(make_pool: MakePool, factory: Factory) -> None:
     for error, closed in ((KeyError(), 0), (ConnectionError(), 2)):
         with pytest.raises(type(error)):
             work(1, error=error)
-        assert len(factory.closed) == closed
+        assert sum(factory.closings) == closed
         at_rest(pool, factory)
 
 
@@ -80,19 +80,3 @@ def test_lease_ended_within_its_block(
         assert len(messages()) == known
         if returned:
             pool.ret(mine)
-
-
-def test_obj_of_a_subclass_that_wraps(factory: Factory) -> None:
-    """A subclass may wrap what it gives: `obj` gives it the wrapper back, and calls it with positions."""
-
-    class Wrapping(ppp.Pool[Any]):
-        def get(self, seconds: float | None = None, /) -> Any:
-            return [super().get(seconds)]
-
-        def ret(self, wrapper: Any, /) -> None:
-            super().ret(wrapper[0])
-
-    with Wrapping(factory, 1) as pool:
-        with pool.obj() as wrapper:
-            assert wrapper == [*pool._using]
-        assert len(pool._avail) == 1

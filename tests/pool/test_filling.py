@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import threading
+from threading import current_thread
+from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource
-from helpers import HOUR, Gate, at_rest, eventually, keep_house, none_left, numbers, permits, run_all
+from helpers import HOUR, Gate, at_rest, eventually, keep_house, numbers, run_all
 
 import ProxyPatternPool as ppp
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["alone", "housekeeper"])
-def test_filled(factory: Factory, make_pool: MakePool, delay: float) -> None:
+def test_filled(make_pool: MakePool, factory: Factory, delay: float) -> None:
     """A pool is filled at its construction, and after a return, by the housekeeper or by who returns."""
-    makers: list[threading.Thread] = []
-
-    def make(number: int) -> Resource:
-        makers.append(threading.current_thread())
-        return factory(number)
-
-    pool = make_pool(make, min_size=2, max_use=1, delay=delay)
+    makers: list[Any] = []
+    pool = make_pool(min_size=2, max_use=1, delay=delay, opener=lambda _: makers.append(current_thread()))
     assert (len(pool._avail), factory.numbers) == (2, [0, 1])
     pool.ret(pool.get())
     if delay:
         eventually(lambda: len(pool._avail) == 2)
     assert (len(pool._avail), len(factory.made), pool._hk_rounds) == (2, 3, 0)
-    assert makers[-1] is (pool._housekeeper or threading.current_thread())
+    assert makers[-1] is (pool._housekeeper or current_thread())
 
 
 @pytest.mark.parametrize("delay", [0.0, HOUR], ids=["alone", "housekeeper"])
@@ -90,14 +86,18 @@ def test_two_fill_at_once(factory: Factory, make_pool: MakePool) -> None:
     at_rest(pool, factory)
 
 
-def test_drain_during_a_creation(factory: Factory, make_pool: MakePool) -> None:
-    """An object whose making began before the draining is closed when it returns."""
+def test_drain(factory: Factory, make_pool: MakePool) -> None:
+    """Draining closes idle objects at once, those lent or in the making as they return, and fills anew."""
     gate = Gate()
-    pool = make_pool(gate.maker(factory), max_size=2, min_size=0, closer=Resource.close)
+    pool = make_pool(gate.maker(factory), max_size=4, min_size=2, closer=Resource.close)
+    lent, idle = pool.get(), pool.get()
     with gate.holds(pool.get) as maker:
+        pool.ret(idle)
         pool.drain()
+    assert (idle.closings, lent.closings, maker.result().closings) == (1, 0, 0)
+    pool.ret(lent)
     pool.ret(maker.result())
-    assert factory.made[0].closings == 1
+    assert (factory.closings, len(pool._avail)) == ([1, 1, 1, 0, 0], 2)
 
 
 def test_drain_during_a_filling(factory: Factory, make_pool: MakePool) -> None:
@@ -108,33 +108,6 @@ def test_drain_during_a_filling(factory: Factory, make_pool: MakePool) -> None:
         pool.drain()
     assert factory.closings == [1, 1, 0]
     at_rest(pool, factory)
-
-
-def test_drain(factory: Factory, make_pool: MakePool) -> None:
-    """Draining closes idle objects at once, lent ones when they return, and fills anew."""
-    pool = make_pool(max_size=3, min_size=2)
-    lent = pool.get()
-    pool.drain()
-    assert (factory.closings, pool.get(timeout=0)) == ([1, 0, 0], factory.made[2])
-    pool.ret(lent)
-    assert lent.closings == 1
-
-
-@pytest.mark.parametrize("sizes", [(2,), (1, 5, 2)], ids=["down", "down and up"])
-def test_resize(make_pool: MakePool, factory: Factory, sizes: tuple[int, ...]) -> None:
-    """Smaller limits leave lent objects alone, and the surplus goes as they return, or is idle."""
-    pool = make_pool(max_size=4, min_size=0)
-    lent = [pool.get() for _ in range(3)]
-    for size in sizes:
-        pool.resize(max_size=size)
-    assert factory.closings == [0, 0, 0]
-    pool.ret(lent[0])
-    none_left(pool)
-    assert factory.closings == [1, 0, 0]
-    pool.ret(lent[1])
-    pool.ret(lent[2])
-    pool.resize(max_size=1)
-    assert (factory.closings, permits(pool)) == ([1, 1, 0], (1, 1))
 
 
 @pytest.mark.parametrize(("given", "wanted"), [(0, 4), (None, 4), (4, 0), (4, -1)])

@@ -36,20 +36,6 @@ def test_order(factory: Factory, make_pool: MakePool) -> None:
     assert {resource for _, resource in factory.calls} == {lent}
 
 
-@pytest.mark.parametrize("hook", ["opener", "getter", "retter", "closer"])
-def test_failing_hook(factory: Factory, make_pool: MakePool, caplog: Any, hook: str) -> None:
-    """A hook that raises is logged as an error with its traceback, and changes nothing else."""
-    factory.fails[HOOKS[hook].__name__] = ValueError("no luck")
-    pool = make_pool(max_size=1, max_use=1, **{**HOOKS, "health": None, "reset": None})
-    with pool.obj(timeout=0) as lent:
-        assert lent.alive
-    assert factory.closings == [1, 0]
-    at_rest(pool, factory)
-    records = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert {f"exception in {hook}: " in record.getMessage() for record in records} == {True}
-    assert None not in [record.exc_info for record in records]
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_interrupted_shutdown(factory: Factory, make_pool: MakePool, error: type[BaseException]) -> None:
     """A shutdown interrupted in a closer has closed the other idle ones; done again, everything once."""

@@ -1,15 +1,8 @@
 # after a failover: all connections are closed, the pool stays
 import ProxyPatternPool as ppp
 
-
-class P(ppp.Pool):
-    def __delete__(self, instance=None):
-        print("deleting", len(self._avail), len(self._using))
-        super().__delete__(instance)
-
-
 closed = []
-pool = P("o{}".format, max_size=2, min_size=2, closer=closed.append)
+pool = ppp.Pool("o{}".format, max_size=2, min_size=2, closer=closed.append)
 a = pool.get()
 pool.__delete__()
 print(sorted(closed), pool._nobjs, pool._shutdown, pool._min_size, pool._sem._value)

@@ -8,7 +8,6 @@ class P(ppp.Pool):
         if o == "o0":
             self._del(o)
             o = super()._new()
-        print("new", o, o in self._avail, end=" ")
         return o
 
 

@@ -10,8 +10,6 @@ class P(ppp.Pool):
 
 
 pool = P("o{}".format, min_size=2, max_avail_delay=10, delay=3600, health=lambda o: o != "o1")
-pool.ret(pool.get())
-print(sorted(pool._avail))
 for step in (5, 20):
     now += step
     pool._hkRound()

@@ -11,8 +11,6 @@ for _ in range(2):
     t.join()
     p._ret_obj()
 try:
-    p._get_obj()
-    print("drawn", p._local.obj)
-    p._ret_obj()
+    print("drawn", p._get_obj())
 except ppp.TimeOut:
     print("TimeOut")

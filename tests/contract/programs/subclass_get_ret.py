@@ -1,23 +1,22 @@
-# a pool class of one's own, which proxies are told to use
+# a pool class of one's own, which wraps what it lends, and which proxies are told to use
 import ProxyPatternPool as ppp
 
 
-class Traced(ppp.Pool):
+class Wrapping(ppp.Pool):
     def get(self, timeout=None):
         print("get", timeout, end=" ")
-        return super().get(timeout)
+        return [super().get(timeout)]
 
     def ret(self, obj):
         print("ret", obj)
-        return super().ret(obj)
+        super().ret(obj[0])
 
 
-pool = Traced("o{}".format, max_size=1)
+pool = Wrapping("o{}".format, max_size=1)
 with pool.obj(2) as o:
-    print("in block:", o, end=" ")
-
-ppp.Pool = Traced
+    print(o == [*pool._using], end=" ")
+ppp.Pool = Wrapping
 proxy = ppp.Proxy(fun="p{}".format)
 with proxy._obj(timeout=3):
-    print("in block:", proxy.upper(), end=" ")
-print(proxy._get_obj(), type(proxy._pool).__name__)
+    print(proxy[0].upper(), end=" ")
+print(type(proxy._pool).__name__, len(pool._avail), len(proxy._pool._avail))

@@ -10,12 +10,10 @@ def told(text, call, *args):
 
 
 pool = ppp.Pool("o{}".format, max_size=1, timeout=0.01)
-o = pool.get()
+pool.get()
 for timeout in (None, 0, -1, 0.02):
     told("sem timeout after", pool.get, timeout)
 pool.shutdown()
-pool.shutdown()
-pool.ret(o)
 told("Pool is shutting down", pool.get)
 told("", ppp.Proxy, "o", str)
 told("", ppp.Proxy()._set)
