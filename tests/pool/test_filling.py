@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Clock, Factory, MakePool, Resource
-from helpers import HOUR, Gate, at_rest, eventually, keep_house, numbers, run_all
+from helpers import HOUR, Gate, at_rest, eventually, keep_house, none_left, numbers, permits, run_all
 
 import ProxyPatternPool as ppp
 
@@ -108,6 +108,23 @@ def test_drain_during_a_filling(factory: Factory, make_pool: MakePool) -> None:
         pool.drain()
     assert factory.closings == [1, 1, 0]
     at_rest(pool, factory)
+
+
+@pytest.mark.parametrize("sizes", [(2,), (1, 5, 2)], ids=["down", "down and up"])
+def test_resize(make_pool: MakePool, factory: Factory, sizes: tuple[int, ...]) -> None:
+    """Smaller limits leave lent objects alone, and the surplus goes as they return, or is idle."""
+    pool = make_pool(max_size=4, min_size=0)
+    lent = [pool.get() for _ in range(3)]
+    for size in sizes:
+        pool.resize(max_size=size)
+    assert factory.closings == [0, 0, 0]
+    pool.ret(lent[0])
+    none_left(pool)
+    assert factory.closings == [1, 0, 0]
+    pool.ret(lent[1])
+    pool.ret(lent[2])
+    pool.resize(max_size=1)
+    assert (factory.closings, permits(pool)) == ([1, 1, 0], (1, 1))
 
 
 @pytest.mark.parametrize(("given", "wanted"), [(0, 4), (None, 4), (4, 0), (4, -1)])

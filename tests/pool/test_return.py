@@ -58,6 +58,16 @@ def test_two_returns_at_once(make_pool: MakePool, messages: Messages) -> None:
     assert (list(pool._avail), permits(pool)) == ([lent], (1, 1))
 
 
+def test_reset(factory: Factory, make_pool: MakePool) -> None:
+    """An object whose reset hook raises is destroyed, and counted."""
+    pool = make_pool(max_size=1, **HOOKED)
+    factory.fails["reset"] = ValueError("server gone")
+    with pool.obj() as lent:
+        pass
+    assert factory.calls == [("take_back", lent), ("reset", lent), ("close", lent)]
+    assert numbers(pool, "nreset_errors ndestroys") == [1, 1]
+
+
 ERRORS: list[tuple[BaseException, bool]] = [
     *[(error, True) for error in (ConnectionError(), BrokenPipeError(), KeyboardInterrupt())],
     *[(error, False) for error in (OSError(), SystemExit())],
