@@ -25,6 +25,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
@@ -138,19 +139,17 @@ class Visit:
             self._point(frame, event)
 
     def _point(self, frame: FrameType, event: str) -> None:
-        if not self.deed:
-            above: FrameType | None = frame
-            while above and above.f_code.co_filename == MODULE:
-                if above.f_code.co_name == "__del__":
-                    return
-                above = above.f_back
         self.left -= 1
-        if self.left == 0:
-            self._leave()
-            self.at = frame.f_code.co_name, event, frame.f_lineno
-            if not self.deed:
-                raise KeyboardInterrupt
-            self.deed()
+        if self.left > 0:
+            return
+        names = (each.f_code.co_name for each, _ in traceback.walk_stack(frame))
+        if not self.deed and "__del__" in names:
+            return  # to strike at the next point
+        self._leave()
+        self.at = frame.f_code.co_name, event, frame.f_lineno
+        if not self.deed:
+            raise KeyboardInterrupt
+        self.deed()
 
 
 class Ring:
@@ -253,16 +252,16 @@ def _run(scenario: Scenario, strike: Any) -> bool:
     return strike.at is not None
 
 
-def _visit_all(scenario: Scenario) -> int:
-    return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
-
-
 def each_point(scenario: Scenario, least: int = 2) -> None:
     """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
+
+    def visit_all() -> int:
+        return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+
     with untraced():
-        assert _visit_all(scenario) > least
+        assert visit_all() > least
     if sys.gettrace() is not None:
-        _visit_all(scenario)
+        visit_all()
 
 
 def at_random(scenario: Scenario) -> None:

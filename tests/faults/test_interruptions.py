@@ -128,16 +128,11 @@ class Subject:
 NONE = {"idle": 0, "max_size": 2}
 STRICT = {"_max_avail_delay": 5.0, "_max_using_delay_kill": 5.0, "_max_use": 2}
 ALL: dict[str, Any] = {
-    "opener": abs,
-    "getter": abs,
-    "retter": abs,
-    "reset": abs,
+    **dict.fromkeys(("opener", "getter", "retter", "reset"), abs),
+    **dict.fromkeys(("max_lifetime", "max_using_delay", "delay"), HOUR),
     "health": operator.truth,
     "check_after_idle": 0.0,
     "max_use": 3,
-    "max_lifetime": HOUR,
-    "max_using_delay": HOUR,
-    "delay": HOUR,
 }
 REFUSED = ALL | {"health": operator.not_, "min_size": 2}
 
