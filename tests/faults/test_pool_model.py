@@ -149,7 +149,7 @@ class Machine:
         return len(self.idle) + len(self.lent)
 
     @property
-    def missing(self) -> int:
+    def missing(self) -> Any:
         return max(0, self.min_size - self.alive)
 
     def do(self, work: Callable[[], Any]) -> None:
