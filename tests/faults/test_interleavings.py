@@ -9,7 +9,6 @@ import gc
 import random
 import sys
 import threading
-import time
 from contextlib import nullcontext
 from typing import Any
 from unittest import mock
@@ -20,26 +19,6 @@ from helpers import HOUR, Gate, Task, waiting
 from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
 
 import ProxyPatternPool as ppp
-
-
-@pytest.mark.parametrize("hook", ["health", "closer"])
-def test_shutdown_meets_a_busy_round(make_pool: MakePool, factory: Factory, hook: str) -> None:
-    """A shutdown does not wait for a round that is busy with an object; everything is closed once."""
-    gate = Gate()
-
-    def close(resource: Resource) -> None:
-        resource.close()
-        gate()
-
-    hooks: dict[str, Any] = {"health": gate if hook == "health" else Resource.check, "closer": close}
-    pool = make_pool(factory, max_size=3, min_size=3, **hooks)
-    factory.made[0].healthy = False
-    with gate.holds(pool._health_check):
-        start = time.monotonic()
-        pool.shutdown()
-        assert time.monotonic() - start < 0.5
-    assert factory.closings == [1, 1, 1]
-    check_balance(pool, factory)
 
 
 @pytest.mark.parametrize("hook", ["retter", "reset"])
@@ -95,20 +74,6 @@ def test_turn_that_comes_as_the_time_is_over(
     with nullcontext() if deed == "ret" else pytest.raises(ppp.PoolException):
         pool.ret(waiter.result())
     check_balance(pool, factory)
-
-
-def test_examination_meets_a_waiter(make_pool: MakePool, spawn: Spawn) -> None:
-    """What a waiter gets after its examination is not among the idle ones any more."""
-    gate = Gate()
-    pool = make_pool(max_size=2, min_size=2, health=gate)
-    lent = pool.get()
-    with gate.holds(pool._health_check):
-        waiter = spawn(pool.get)
-        waiting(pool, 1)
-    examined = waiter.result()
-    pool.invalidate(lent)
-    assert pool.get(timeout=0) is not examined
-    assert len(pool._using) == 2
 
 
 def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
