@@ -181,7 +181,7 @@ MUTANTS: list[Mutant] = [
     Mutant("Pool._doom", "a return does not end a later lending", "or lending not in (None, record.lending)",
            "", "faults/test_interruptions.py::test_interrupted_return_ends_no_later_lending"),
     Mutant("Pool.ret", "an interrupted return is done", "self._discard(record or self._find(obj), lending)",
-           "pass", "faults/test_interruptions.py::test_interrupted[get and ret, all hooks-each_point]"),
+           "pass", "faults/test_interruptions.py::test_interrupted[ret, all hooks-each_point]"),
     Mutant("Pool._check_in", "of two returns with hooks one counts", "record.state is not LENT or", "",
            "pool/test_return.py::test_two_returns_at_once"),
     Mutant("_Block.__exit__", "a block ends its own lending", "record.lending == self.lending or", "True or",

@@ -75,16 +75,9 @@ class Subject:
     def keep(self) -> None:
         self.kept.append(self.pool.get())
 
-    def borrow(self) -> None:
-        use(self.pool)
-
     def spoil(self) -> None:
         with self.pool.obj() as thing:
             self.pool.invalidate(thing)
-
-    def get_and_ret(self) -> None:
-        self.keep()
-        self.pool.ret(self.kept[-1])
 
     def give_back(self) -> None:
         if self.mine in self.pool._using:
@@ -93,9 +86,6 @@ class Subject:
     def turn_over(self) -> None:
         self.give_back()
         self.keep()
-
-    def keep_house(self) -> None:
-        keep_house(self.pool)
 
     def draw(self) -> None:
         self.proxy._get_obj(timeout=faults.PATIENCE)
@@ -140,21 +130,19 @@ WORKS: dict[str, tuple[Callable[[Subject], object], dict[str, Any]]] = {
     "get": (Subject.keep, {}),
     "get, none idle": (Subject.keep, NONE),
     "get, strict": (Subject.keep, STRICT),
-    "get and ret, all hooks": (Subject.get_and_ret, ALL),
-    "obj": (Subject.borrow, {}),
-    "obj, none idle": (Subject.borrow, NONE),
-    "obj, strict": (Subject.borrow, STRICT),
-    "obj, worn out": (Subject.borrow, {"max_use": 1}),
-    "obj, refused": (Subject.borrow, REFUSED),
-    "obj, all hooks": (Subject.borrow, ALL),
+    "obj": (lambda it: use(it.pool), {}),
+    "obj, none idle": (lambda it: use(it.pool), NONE),
+    "obj, strict": (lambda it: use(it.pool), STRICT),
+    "obj, worn out": (lambda it: use(it.pool), {"max_use": 1}),
+    "obj, refused": (lambda it: use(it.pool), REFUSED),
+    "obj, all hooks": (lambda it: use(it.pool), ALL),
     "ret": (lambda it: it.pool.ret(it.mine), {}),
-    "ret, none idle": (lambda it: it.pool.ret(it.mine), NONE),
     "ret, strict": (lambda it: it.pool.ret(it.mine), STRICT),
     "ret, all hooks": (lambda it: it.pool.ret(it.mine), ALL),
     "invalidate": (lambda it: it.pool.invalidate(it.mine), {}),
     "invalidate in a block": (Subject.spoil, {"min_size": 3}),
-    "round, strict": (Subject.keep_house, STRICT),
-    "round, refused": (Subject.keep_house, REFUSED),
+    "round, strict": (lambda it: keep_house(it.pool), STRICT),
+    "round, refused": (lambda it: keep_house(it.pool), REFUSED),
     "drain": (lambda it: it.pool.drain(), {"idle": 2}),
     "resize up": (lambda it: it.pool.resize(3, 4), {}),
     "resize down": (lambda it: it.pool.resize(0, 1), {"idle": 2}),
@@ -178,11 +166,11 @@ WORKS |= {
 }
 
 GUESTS: dict[str, Callable[[Subject], object]] = {
-    "borrows": Subject.borrow,
+    "borrows": lambda it: use(it.pool),
     "keeps": Subject.keep,
     "gives back": Subject.give_back,
     "turns over": Subject.turn_over,
-    "keeps house": Subject.keep_house,
+    "keeps house": lambda it: keep_house(it.pool),
     "closes all": lambda it: it.pool.__delete__(),
     "shuts down": lambda it: it.pool.shutdown(),
 }
@@ -494,10 +482,6 @@ def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
     assert (len(account.closed), account.alive) == (1, [])
 
 
-class Injected(BaseException):
-    """The exception that another thread raises in one."""
-
-
 class Victim(Task):
     """A thread in which another one raises an exception again and again, always inside `_repeat`."""
 
@@ -511,7 +495,7 @@ class Victim(Task):
         while not self.over:
             try:
                 self._repeat(work)
-            except Injected:
+            except KeyboardInterrupt:
                 self.struck += 1
 
     def _repeat(self, work: faults.Work) -> None:
@@ -523,7 +507,7 @@ class Victim(Task):
         """Raise an exception in the thread (called by another one)."""
         self.ready = False
         ident = ctypes.c_ulong(self.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Injected))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt))
 
 
 @faults.since_311
@@ -539,7 +523,7 @@ def test_exceptions_injected_into_threads(account: faults.Account, through: str)
 
     victims = [Victim(work) for _ in range(4)]
     limit = time.monotonic() + faults.SHARE
-    with faults.untraced(), faults.quiet(Injected), faults.switching(1e-5):
+    with faults.untraced(), faults.quiet(KeyboardInterrupt), faults.switching(1e-5):
         for victim in victims:
             victim.start()
         while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:
