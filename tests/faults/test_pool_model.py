@@ -92,8 +92,8 @@ class Machine:
         self.pool: Any = None
         self.do(lambda: Still(self.fun, self.max_size, self.min_size, **parameters))
         self.pool = self.result
-        self.add(self.new)
-        assert len(self.idle) == self.min_size
+        assert len(self.new) == self.min_size
+        self.fill()
         self.check()
 
     def choose(self, *options: Any) -> Any:
@@ -148,10 +148,6 @@ class Machine:
     def alive(self) -> int:
         return len(self.idle) + len(self.lent)
 
-    @property
-    def missing(self) -> Any:
-        return max(0, self.min_size - self.alive)
-
     def do(self, work: Callable[[], Any]) -> None:
         """Do a step with the real pool, and note all that came of it."""
         made = len(self.made)
@@ -165,25 +161,23 @@ class Machine:
             self.error = error
         self.new = self.made[made:]
 
-    def expect_well(self) -> None:
-        """See that a step has failed in nothing and made no more than was missing."""
-        assert self.error is None
-        assert len(self.new) <= self.missing
-        self.add(self.new)
-
     def fill(self) -> None:
-        """Fill the pool up to `min_size`, unless a creation fails."""
-        missing = self.missing
+        """See that a step has failed in nothing and made no more than was missing; fill the pool."""
+        assert self.error is None
+        assert self.alive + len(self.new) <= max(self.alive, self.min_size)
+        self.add(self.new)
+        missing = max(0, self.min_size - self.alive)
         self.do(self.pool._fill)
-        self.add([thing for thing in self.new if not thing.closings])
         assert len(self.new) == missing or (self.fired and len(self.new) < missing)
+        self.add([thing for thing in self.new if not thing.closings])
+        self.new = []
 
     def expect_get(self, got: Thing | None, error: BaseException | None = None) -> bool:
         """See whether the right object was lent, if one had to be; move it to the lent ones."""
+        raised, self.error = self.error, None
         if self.shut or (self.max_size and len(self.lent) >= self.max_size):
-            assert got is None
-            assert type(self.error) is (ppp.PoolException if self.shut else ppp.TimeOut)
-            assert ("shutting down" if self.shut else "timeout after") in str(self.error)
+            assert (got, type(raised)) == (None, ppp.PoolException if self.shut else ppp.TimeOut)
+            assert ("shutting down" if self.shut else "timeout after") in str(raised)
             return False
         now, check = self.clock.now, self.features["check_after_idle"]
         chosen = got if got in self.idle else None
@@ -208,11 +202,10 @@ class Machine:
             assert chosen is got
             self.add([chosen])
         else:
-            assert (got, self.error) == (None, self.fired["fun"])
+            assert (got, raised) == (None, self.fired["fun"])
             return False
-        assert (self.error, self.new) == (error, [])
+        assert (raised, self.new) == (error, [])
         assert self.calls.count("getter") == ("getter" in self.hooks)
-        self.error = None
         self.counted["nuses"] += 1
         self.idle.remove(chosen)
         chosen.got, chosen.uses = now, chosen.uses + 1
@@ -240,13 +233,11 @@ class Machine:
             self.lent.remove(thing)
             thing.back = self.clock.now
             self.idle.append(thing)
-        self.expect_well()
 
     def expect_invalidated(self, thing: Thing) -> None:
         """See that an object is destroyed instead of being returned."""
         assert "retter" not in self.calls
         self.close(thing, "ninvalidated")
-        self.expect_well()
 
     def ret(self) -> None:
         thing = self.choose(*self.lent)
@@ -286,7 +277,6 @@ class Machine:
             thing.old = True
         for thing in list(self.idle):
             self.close(thing)
-        self.expect_well()
 
     def resize(self) -> None:
         if self.shut:
@@ -303,14 +293,12 @@ class Machine:
         assert len(closed) == min(surplus, len(self.idle))
         for thing in closed:
             self.close(thing)
-        self.expect_well()
 
     def close_all(self) -> None:
         """Close every object, and keep the pool."""
         self.do(self.pool.__delete__)
         for thing in [*self.idle, *self.lent]:
             self.close(thing)
-        self.expect_well()
 
     def shutdown(self) -> None:
         self.do(self.pool.shutdown)
@@ -347,7 +335,6 @@ class Machine:
             self.counted.update({"hc_errors": failed, "bad_health": len(bad) - failed})
             for thing in bad:
                 self.close(thing)
-        self.expect_well()
 
     def arm(self) -> None:
         """Let the next call of a hook fail."""
@@ -416,6 +403,7 @@ def test_model(data: st.DataObject) -> None:
                 machine.step()
             machine.armed.clear()
             machine.shutdown()
+            machine.fill()
             for _ in range(3):
                 machine.step()
         finally:
