@@ -469,13 +469,29 @@ def test_interrupted_setting(account: faults.Account, before: str, after: str) -
     faults.each_point(scenario)
 
 
+def refusing() -> Any:
+    """Give a lock for which somebody waits when an interruption comes, once."""
+    lock = mock.MagicMock()
+    lock.__enter__.side_effect = [KeyboardInterrupt, *[None] * 9]
+    return lock
+
+
+def test_destruction_interrupted_before_the_lock(account: faults.Account) -> None:
+    """An interruption while a thread waits for the lock, to destroy an object, leaves that to others."""
+    pool = make(account)
+    pool._out(pool.get())
+    lock, pool._lock = pool._lock, refusing()
+    with pytest.raises(KeyboardInterrupt):
+        pool._empty()
+    pool._lock = lock
+    faults.check_usable(pool, account)
+
+
 def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
     """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
     proxy: Any = ppp.Proxy("old", closer=account.closer)
-    refusing = mock.MagicMock()
-    refusing.__enter__.side_effect = KeyboardInterrupt
-    object.__getattribute__(proxy, "_state").lock = refusing
     for setter, given in ((proxy._set_obj, ["new"]), (proxy._set_fun, account.fun)):
+        object.__getattribute__(proxy, "_state").lock = refusing()
         with pytest.raises(KeyboardInterrupt):
             setter(given)
     assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
