@@ -1,13 +1,13 @@
 """What the tests of faults share: strikes at each point of a piece of work, and the account of what is made.
 
 Where CPython takes signals is known: at the entry of a Python function, after a call of a function written
-in C, and at a jump back. A profiler is called at the first two, with the very effect of a signal: an
-exception raised there is raised by the entry, or by the call, whose result is dropped. For the jumps, the
-functions with loops are traced instruction by instruction. An exception is raised at a jump only if the same
-handler covers the jump and what stands before its target, since Python 3.11 and 3.12 look there. Not
-visited: the ends of calls of classes and of `functools.partial`, of which no profiler is told, and (by
-exceptions) finalizers, from which none gets out, and generators that go on. For these, and as a check of all
-this, the same scenarios meet real signals, at random moments.
+in C, at a jump back, and while it waits for a lock. A profiler is called at all but the jumps, with the very
+effect of a signal: an exception raised there is raised by the entry, or by the call, whose result is dropped.
+For the jumps, the functions with loops are traced instruction by instruction. An exception is raised at a
+jump only if the same handler covers the jump and what stands before its target, since Python 3.11 and 3.12
+look there. Not visited: the ends of calls of classes and of `functools.partial`, of which no profiler is
+told, and (by exceptions) finalizers, from which none gets out, and generators that go on. For these, and as a
+check of all this, the same scenarios meet real signals, at random moments.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
@@ -90,8 +91,8 @@ def jumps_back(code: CodeType) -> dict[int, bool]:
 class Visit:
     """Does something at one of the points, by number, at which CPython may take a signal in the module.
 
-    Where coverage is measured by a tracer, which has to see each call and its end, the points are those after
-    calls of functions written in C alone.
+    Where coverage is measured by a tracer, which has to see each call and its end, the points are those
+    before and after calls of functions written in C alone.
     """
 
     at: tuple[str, str, int] | None = None
@@ -133,23 +134,22 @@ class Visit:
         code = frame.f_code
         generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
         entry = event == "call" and not self.measured and not generator
-        if code.co_filename == MODULE and (event == "c_return" or entry):
+        waits = event == "c_call" and getattr(arg, "__name__", "") == "acquire"
+        if code.co_filename == MODULE and (event == "c_return" or entry or waits):
             self._point(frame, event)
 
     def _point(self, frame: FrameType, event: str) -> None:
-        if not self.deed:
-            above: FrameType | None = frame
-            while above and above.f_code.co_filename == MODULE:
-                if above.f_code.co_name == "__del__":
-                    return
-                above = above.f_back
         self.left -= 1
-        if self.left == 0:
-            self._leave()
-            self.at = frame.f_code.co_name, event, frame.f_lineno
-            if not self.deed:
-                raise KeyboardInterrupt
-            self.deed()
+        if self.left > 0:
+            return
+        names = (each.f_code.co_name for each, _ in traceback.walk_stack(frame))
+        if not self.deed and "__del__" in names:
+            return  # to strike at the next point
+        self._leave()
+        self.at = frame.f_code.co_name, event, frame.f_lineno
+        if not self.deed:
+            raise KeyboardInterrupt
+        self.deed()
 
 
 class Ring:
@@ -252,16 +252,16 @@ def _run(scenario: Scenario, strike: Any) -> bool:
     return strike.at is not None
 
 
-def _visit_all(scenario: Scenario) -> int:
-    return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
-
-
 def each_point(scenario: Scenario, least: int = 2) -> None:
     """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
+
+    def visit_all() -> int:
+        return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+
     with untraced():
-        assert _visit_all(scenario) > least
+        assert visit_all() > least
     if sys.gettrace() is not None:
-        _visit_all(scenario)
+        visit_all()
 
 
 def at_random(scenario: Scenario) -> None:

@@ -10,7 +10,7 @@ import pytest
 from helpers import run_python
 
 HEAD = """
-import atexit, os, threading, time
+import atexit, contextlib, os, threading, time
 
 late = []
 atexit.register(lambda: [work() for work in late])  # before the import: after the end of the pools
@@ -92,12 +92,10 @@ ENDS = {
         # says:
         pool = make(2, 2, closer=None, delay=0.0001, max_use=3, health=bool)
         def work():
-            try:
+            with contextlib.suppress(ppp.PoolException):  # shut down, in the end
                 while True:
                     with pool.obj():
                         entered.set()
-            except ppp.PoolException:  # shut down, in the end
-                pass
         for _ in range(8):
             start(work)
         assert entered.wait(10)

@@ -6,7 +6,6 @@ C, so that an exception strikes the pool's code and not the test's accounts.
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import gc
 import operator
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from unittest import mock
 
 import helpers_faults as faults
 import pytest
@@ -42,18 +42,16 @@ def use(pool: ppp.Pool[Any]) -> None:
 class Subject:
     """A proxy and its pool, with a lent object and idle ones; what is done with them, and is in hand."""
 
-    def __init__(
-        self, account: faults.Account, idle: int = 1, scope: str = "AUTO", **parameters: Any
-    ) -> None:
-        now = {name: value for name, value in parameters.items() if name[0] != "_"}
+    def __init__(self, account: faults.Account, idle: int = 1, scope: str = "AUTO", **given: Any) -> None:
         self.account = account
         self.most = 0
         self.kept: list[Any] = []
-        given = {"max_size": 3, "timeout": 0.0, "closer": account.closer, **now}
+        live = {name: given.pop(name) for name in list(given) if name[0] == "_"}
+        given = {"max_size": 3, "timeout": 0.0, "closer": account.closer, **given}
         self.proxy: Any = ppp.Proxy(fun=account.fun, scope=ppp.Proxy.Scope[scope], **given)
         self.pool: ppp.Pool[Any] = self.proxy._pool
-        for name in parameters.keys() - now:
-            setattr(self.pool, name, parameters[name])  # set now, they start no housekeeper
+        for name, value in live.items():
+            setattr(self.pool, name, value)  # set now, they start no housekeeper
         self.mine, *others = [self.pool.get() for _ in range(1 + idle)]
         for other in others:
             self.pool.ret(other)
@@ -77,20 +75,9 @@ class Subject:
     def keep(self) -> None:
         self.kept.append(self.pool.get())
 
-    def borrow(self) -> None:
-        use(self.pool)
-
-    def borrow_two(self) -> None:
-        with self.pool.obj(), self.pool.obj():
-            pass
-
     def spoil(self) -> None:
         with self.pool.obj() as thing:
             self.pool.invalidate(thing)
-
-    def get_and_ret(self) -> None:
-        self.keep()
-        self.pool.ret(self.kept[-1])
 
     def give_back(self) -> None:
         if self.mine in self.pool._using:
@@ -99,9 +86,6 @@ class Subject:
     def turn_over(self) -> None:
         self.give_back()
         self.keep()
-
-    def keep_house(self) -> None:
-        keep_house(self.pool)
 
     def draw(self) -> None:
         self.proxy._get_obj(timeout=faults.PATIENCE)
@@ -134,16 +118,11 @@ class Subject:
 NONE = {"idle": 0, "max_size": 2}
 STRICT = {"_max_avail_delay": 5.0, "_max_using_delay_kill": 5.0, "_max_use": 2}
 ALL: dict[str, Any] = {
-    "opener": abs,
-    "getter": abs,
-    "retter": abs,
-    "reset": abs,
+    **dict.fromkeys(("opener", "getter", "retter", "reset"), abs),
+    **dict.fromkeys(("max_lifetime", "max_using_delay", "delay"), HOUR),
     "health": operator.truth,
     "check_after_idle": 0.0,
     "max_use": 3,
-    "max_lifetime": HOUR,
-    "max_using_delay": HOUR,
-    "delay": HOUR,
 }
 REFUSED = ALL | {"health": operator.not_, "min_size": 2}
 
@@ -151,21 +130,19 @@ WORKS: dict[str, tuple[Callable[[Subject], object], dict[str, Any]]] = {
     "get": (Subject.keep, {}),
     "get, none idle": (Subject.keep, NONE),
     "get, strict": (Subject.keep, STRICT),
-    "get and ret, all hooks": (Subject.get_and_ret, ALL),
-    "obj": (Subject.borrow, {}),
-    "obj, none idle": (Subject.borrow, NONE),
-    "obj, strict": (Subject.borrow, STRICT),
-    "obj, worn out": (Subject.borrow, {"max_use": 1}),
-    "obj, refused": (Subject.borrow, REFUSED),
-    "two objs, all hooks": (Subject.borrow_two, ALL | {"min_size": 2}),
+    "obj": (lambda it: use(it.pool), {}),
+    "obj, none idle": (lambda it: use(it.pool), NONE),
+    "obj, strict": (lambda it: use(it.pool), STRICT),
+    "obj, worn out": (lambda it: use(it.pool), {"max_use": 1}),
+    "obj, refused": (lambda it: use(it.pool), REFUSED),
+    "obj, all hooks": (lambda it: use(it.pool), ALL),
     "ret": (lambda it: it.pool.ret(it.mine), {}),
-    "ret, none idle": (lambda it: it.pool.ret(it.mine), NONE),
     "ret, strict": (lambda it: it.pool.ret(it.mine), STRICT),
     "ret, all hooks": (lambda it: it.pool.ret(it.mine), ALL),
     "invalidate": (lambda it: it.pool.invalidate(it.mine), {}),
     "invalidate in a block": (Subject.spoil, {"min_size": 3}),
-    "round, strict": (Subject.keep_house, STRICT),
-    "round, refused": (Subject.keep_house, REFUSED),
+    "round, strict": (lambda it: keep_house(it.pool), STRICT),
+    "round, refused": (lambda it: keep_house(it.pool), REFUSED),
     "drain": (lambda it: it.pool.drain(), {"idle": 2}),
     "resize up": (lambda it: it.pool.resize(3, 4), {}),
     "resize down": (lambda it: it.pool.resize(0, 1), {"idle": 2}),
@@ -189,11 +166,11 @@ WORKS |= {
 }
 
 GUESTS: dict[str, Callable[[Subject], object]] = {
-    "borrows": Subject.borrow,
+    "borrows": lambda it: use(it.pool),
     "keeps": Subject.keep,
     "gives back": Subject.give_back,
     "turns over": Subject.turn_over,
-    "keeps house": Subject.keep_house,
+    "keeps house": lambda it: keep_house(it.pool),
     "closes all": lambda it: it.pool.__delete__(),
     "shuts down": lambda it: it.pool.shutdown(),
 }
@@ -295,15 +272,12 @@ def test_guest_of_a_proxy_at_each_point(
 
 
 @pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
-def test_guest_ends_the_wait_of_its_own_thread(
-    make_pool: MakePool, spawn: Spawn, deed: str, gets: int
-) -> None:
+def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, deed: str, gets: int) -> None:
     """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
 
     def scenario(visit: faults.Visit) -> None:
         pool = make_pool(max_size=1)
         held = [pool.get()]
-        over = threading.Event()
 
         def come() -> None:
             for resource in held:
@@ -314,24 +288,24 @@ def test_guest_ends_the_wait_of_its_own_thread(
             with suppress(ppp.PoolException):
                 pool.ret(pool.get(timeout=faults.PATIENCE))
 
-        task = spawn(lambda: come() if not over.wait(0.02) else None)
+        late = threading.Timer(0.02, come)
+        late.start()
         visit.deed = come
         start = time.monotonic()
         visit(wait)
         assert time.monotonic() - start < faults.PATIENCE / 2
         assert pool._nuses == gets
-        over.set()
-        task.result()
+        late.cancel()
+        late.join()
 
     faults.each_point(scenario)
 
 
 @pytest.mark.untraced
-def test_finalizer_uses_the_pool() -> None:
+def test_finalizer_uses_the_pool(account: faults.Account) -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
-    account, other, seen = faults.Account(), faults.Account(), list[int]()
-    pool = make(account, min_size=2, max_use=3)
-    proxy: Any = ppp.Proxy(fun=other.fun, max_size=3, max_use=3, closer=other.closer)
+    proxy: Any = ppp.Proxy(fun=account.fun, max_size=4, min_size=2, max_use=3, closer=account.closer)
+    pool, seen = proxy._pool, list[int]()
 
     class Cycle:
         """A piece of garbage."""
@@ -358,7 +332,6 @@ def test_finalizer_uses_the_pool() -> None:
         gc.collect()
     assert seen
     faults.check_usable(pool, account)
-    faults.check_usable(proxy._pool, other)
 
 
 @faults.by_both
@@ -496,48 +469,33 @@ def test_interrupted_setting(account: faults.Account, before: str, after: str) -
     faults.each_point(scenario)
 
 
-class Refusing(_thread.RLock):  # type: ignore[misc]
-    """A lock for which somebody waits when an interruption comes, once."""
-
-    refusals = 1
-
-    def acquire(self, *args: Any, **kwargs: Any) -> bool:
-        """Be interrupted, or take it."""
-        if self.refusals:
-            self.refusals = 0
-            raise KeyboardInterrupt
-        return bool(super().acquire(*args, **kwargs))
-
-    __enter__ = acquire
+def refusing() -> Any:
+    """Give a lock for which somebody waits when an interruption comes, once."""
+    lock = mock.MagicMock()
+    lock.__enter__.side_effect = [KeyboardInterrupt, *[None] * 9]
+    return lock
 
 
-@pytest.mark.parametrize("work", ["get", "ret", "_empty"])
-def test_interrupted_before_the_lock(account: faults.Account, work: str) -> None:
-    """An interruption while a thread waits for the lock leaves it alone, and nothing lost."""
-    pool = make(account, max_size=1)
-    things = [pool.get()] if work != "get" else []
-    if work == "_empty":
-        pool._out(things.pop())
-    pool._lock = Refusing()
+def test_destruction_interrupted_before_the_lock(account: faults.Account) -> None:
+    """An interruption while a thread waits for the lock, to destroy an object, leaves that to others."""
+    pool = make(account)
+    pool._out(pool.get())
+    lock, pool._lock = pool._lock, refusing()
     with pytest.raises(KeyboardInterrupt):
-        getattr(pool, work)(*things)
+        pool._empty()
+    pool._lock = lock
     faults.check_usable(pool, account)
 
 
 def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
     """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
     proxy: Any = ppp.Proxy("old", closer=account.closer)
-    setters: dict[str, Any] = {"_set_obj": ["new"], "_set_fun": account.fun}
-    for name, given in setters.items():
-        object.__getattribute__(proxy, "_state").lock = Refusing()
+    for setter, given in ((proxy._set_obj, ["new"]), (proxy._set_fun, account.fun)):
+        object.__getattribute__(proxy, "_state").lock = refusing()
         with pytest.raises(KeyboardInterrupt):
-            getattr(proxy, name)(given)
+            setter(given)
     assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)
     assert (len(account.closed), account.alive) == (1, [])
-
-
-class Injected(BaseException):
-    """The exception that another thread raises in one."""
 
 
 class Victim(Task):
@@ -553,7 +511,7 @@ class Victim(Task):
         while not self.over:
             try:
                 self._repeat(work)
-            except Injected:
+            except KeyboardInterrupt:
                 self.struck += 1
 
     def _repeat(self, work: faults.Work) -> None:
@@ -565,7 +523,7 @@ class Victim(Task):
         """Raise an exception in the thread (called by another one)."""
         self.ready = False
         ident = ctypes.c_ulong(self.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Injected))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt))
 
 
 @faults.since_311
@@ -581,7 +539,7 @@ def test_exceptions_injected_into_threads(account: faults.Account, through: str)
 
     victims = [Victim(work) for _ in range(4)]
     limit = time.monotonic() + faults.SHARE
-    with faults.untraced(), faults.quiet(Injected), faults.switching(1e-5):
+    with faults.untraced(), faults.quiet(KeyboardInterrupt), faults.switching(1e-5):
         for victim in victims:
             victim.start()
         while time.monotonic() < limit or sum(victim.struck for victim in victims) <= 20:

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 import ProxyPatternPool as ppp
 
+SIZES = ((0, 0), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (3, 3), (4, 2))
 HOOKS = ("opener", "getter", "retter", "reset")
 FEATURES: dict[str, tuple[Any, ...]] = {
     "max_use": (0, 0, 1, 2, 5),
@@ -34,9 +35,9 @@ FEATURES: dict[str, tuple[Any, ...]] = {
     "max_lifetime": (0.0, 0.0, 106.0),
     "check_after_idle": (None, 0.0, 25.0),
 }
-CAUSES = ("nkilled", "nrecycled", "nwornout", "nexpired", "ninvalidated", "nreset_errors")
-CHECKS = ("nhealth", "bad_health", "hc_errors", "nchecks")
-COUNTED = ("nuses", *CAUSES, *CHECKS)
+COUNTED = """
+    nuses nkilled nrecycled nwornout nexpired ninvalidated nreset_errors nhealth bad_health hc_errors nchecks
+""".split()
 
 
 class Still(ppp.Pool[Any]):
@@ -57,7 +58,7 @@ class Still(ppp.Pool[Any]):
 class Thing:
     """A pooled object, and what the model knows of it."""
 
-    serial: int
+    number: int
     closings: int = 0
     sick: bool = False
     born: float = 0.0
@@ -75,7 +76,6 @@ class Machine:
         self.clock = Still.clock = Clock()
         # what the pool has made, and what fails when it is called next
         self.made: list[Thing] = []
-        self.numbers: list[int] = []
         self.armed: set[str] = set()
         self.wrong: list[str] = []
         # the model
@@ -85,17 +85,15 @@ class Machine:
         self.shut = False
         self.open_counts = True  # whether the contract leaves open what this step has counted
         self.features = {name: self.choose(*values) for name, values in FEATURES.items()}
-        self.max_size, self.min_size = self.choose(
-            (0, 0), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (3, 3), (4, 2)
-        )
+        self.max_size, self.min_size = self.choose(*SIZES)
         self.hooks = {"closer", "health", *data.draw(st.sets(st.sampled_from(HOOKS)))}
         parameters = self.features | {name: self.hook(name) for name in sorted(self.hooks)}
         parameters |= {"timeout": 0.0, "invalidate_on": (Broken,), "delay": HOUR}
         self.pool: Any = None
         self.do(lambda: Still(self.fun, self.max_size, self.min_size, **parameters))
         self.pool = self.result
-        self.add(self.new)
-        assert len(self.idle) == self.min_size
+        assert len(self.new) == self.min_size
+        self.fill()
         self.check()
 
     def choose(self, *options: Any) -> Any:
@@ -112,8 +110,7 @@ class Machine:
 
     def fun(self, number: int) -> Thing:
         self.call("fun")
-        self.made.append(Thing(len(self.made)))
-        self.numbers.append(number)
+        self.made.append(Thing(number))
         return self.made[-1]
 
     def hook(self, name: str) -> Callable[[Thing], bool]:
@@ -165,30 +162,23 @@ class Machine:
         self.new = self.made[made:]
 
     def fill(self) -> None:
-        """See that a step has failed in nothing and made no more than was missing, then fill the pool."""
+        """See that a step has failed in nothing and made no more than was missing; fill the pool."""
         assert self.error is None
-        assert len(self.new) <= (0 if self.shut else max(0, self.min_size - self.alive))
+        assert self.alive + len(self.new) <= max(self.alive, self.min_size)
         self.add(self.new)
-        self.refill()
-
-    def refill(self) -> None:
-        """Fill the pool up to `min_size`, unless a creation fails."""
+        missing = max(0, self.min_size - self.alive)
         self.do(self.pool._fill)
-        missing = 0 if self.shut else max(0, self.min_size - self.alive)
+        assert len(self.new) == missing or (self.fired and len(self.new) < missing)
         self.add([thing for thing in self.new if not thing.closings])
-        if self.fired:
-            assert len(self.new) <= missing
-        else:
-            assert len(self.new) == missing
+        self.new = []
 
-    def expect_get(self, got: Thing | None) -> Thing | None:
+    def expect_get(self, got: Thing | None, error: BaseException | None = None) -> bool:
         """See whether the right object was lent, if one had to be; move it to the lent ones."""
+        raised, self.error = self.error, None
         if self.shut or (self.max_size and len(self.lent) >= self.max_size):
-            assert got is None
-            assert isinstance(self.error, ppp.PoolException)
-            assert isinstance(self.error, ppp.TimeOut) is not self.shut
-            assert ("shutting down" if self.shut else "timeout after") in str(self.error)
-            return None
+            assert (got, type(raised)) == (None, ppp.PoolException if self.shut else ppp.TimeOut)
+            assert ("shutting down" if self.shut else "timeout after") in str(raised)
+            return False
         now, check = self.clock.now, self.features["check_after_idle"]
         chosen = got if got in self.idle else None
         due = [thing for thing in self.idle if check is not None and now - thing.back >= check]
@@ -203,30 +193,28 @@ class Machine:
             assert thing.sick or "health" in self.fired
             self.close(thing)
             self.open_counts = True  # by a failing hook or for being sick: counted differently
-        if chosen is None:
-            if not self.new:
-                assert (got, self.error) == (None, self.fired["fun"])
-                return None
+        if chosen is not None:
+            assert not self.expired(chosen)
+            assert not (chosen in due and chosen.sick)
+            self.counted.update({"nchecks": chosen in due, "nhealth": chosen in due})
+        elif self.new:
             chosen = self.new.pop(0)
             assert chosen is got
             self.add([chosen])
         else:
-            assert not self.expired(chosen)
-            assert not (chosen in due and chosen.sick)
-            self.counted.update({"nchecks": chosen in due, "nhealth": chosen in due})
+            assert (got, raised) == (None, self.fired["fun"])
+            return False
+        assert (raised, self.new) == (error, [])
+        assert self.calls.count("getter") == ("getter" in self.hooks)
         self.counted["nuses"] += 1
         self.idle.remove(chosen)
         chosen.got, chosen.uses = now, chosen.uses + 1
         self.lent.append(chosen)
-        return chosen
+        return True
 
     def get(self) -> None:
         self.do(lambda: self.pool.get(self.choose(None, 0, 0.0)))
-        thing = self.expect_get(self.result)
-        assert self.new == []
-        assert self.error is None or thing is None
-        assert (self.calls.count("getter") == 1) is ("getter" in self.hooks and thing is not None)
-        self.refill()
+        self.expect_get(self.result)
 
     def expect_ret(self, thing: Thing) -> None:
         """See what has to come of a return."""
@@ -245,12 +233,21 @@ class Machine:
             self.lent.remove(thing)
             thing.back = self.clock.now
             self.idle.append(thing)
-        self.fill()
+
+    def expect_invalidated(self, thing: Thing) -> None:
+        """See that an object is destroyed instead of being returned."""
+        assert "retter" not in self.calls
+        self.close(thing, "ninvalidated")
 
     def ret(self) -> None:
         thing = self.choose(*self.lent)
         self.do(lambda: self.pool.ret(thing))
         self.expect_ret(thing)
+
+    def invalidate(self) -> None:
+        thing = self.choose(*self.lent)
+        self.do(lambda: self.pool.invalidate(thing))
+        self.expect_invalidated(thing)
 
     def with_obj(self) -> None:
         """Use an object in a block, which may end by an exception."""
@@ -264,27 +261,8 @@ class Machine:
                     raise body
 
         self.do(use)
-        thing = self.expect_get(got[0] if got else None)
-        if thing is None:
-            assert self.error is not None
-            assert self.new == []
-            self.refill()
-            return
-        assert self.error is body
-        self.error = None
-        if isinstance(body, Broken):
-            self.close(thing, "ninvalidated")
-            assert "retter" not in self.calls
-            self.fill()
-        else:
-            self.expect_ret(thing)
-
-    def invalidate(self) -> None:
-        thing = self.choose(*self.lent)
-        self.do(lambda: self.pool.invalidate(thing))
-        assert "retter" not in self.calls
-        self.close(thing, "ninvalidated")
-        self.fill()
+        if self.expect_get(got[0] if got else None, body):
+            (self.expect_invalidated if isinstance(body, Broken) else self.expect_ret)(got[0])
 
     def wrong_return(self) -> None:
         """Return what is not lent: idle, destroyed, or never seen."""
@@ -292,7 +270,6 @@ class Machine:
         thing = self.choose(Thing(-1), *gone[-1:], *self.idle)
         self.do(lambda: self.choose(self.pool.invalidate, self.pool.ret)(thing))
         assert (self.error, self.calls) == (None, [])
-        self.refill()
 
     def drain(self) -> None:
         self.do(self.pool.drain)
@@ -300,7 +277,6 @@ class Machine:
             thing.old = True
         for thing in list(self.idle):
             self.close(thing)
-        self.fill()
 
     def resize(self) -> None:
         if self.shut:
@@ -317,30 +293,21 @@ class Machine:
         assert len(closed) == min(surplus, len(self.idle))
         for thing in closed:
             self.close(thing)
-        self.fill()
 
     def close_all(self) -> None:
         """Close every object, and keep the pool."""
         self.do(self.pool.__delete__)
         for thing in [*self.idle, *self.lent]:
             self.close(thing)
-        self.fill()
 
     def shutdown(self) -> None:
         self.do(self.pool.shutdown)
         self.shut, self.min_size = True, 0
         self.close_all()
 
-    def advance(self) -> None:
-        """Let time pass: never to the very moment at which something is due."""
-        self.clock.advance(self.choose(10, 10, 30, 100, 500))
-
     def round(self) -> None:
-        check = self.choose(True, False)
-        self.clock.advance(self.choose(0, 10, 30, 50))
-        now = self.clock.now
+        check, now = self.choose(True, False), self.clock.now
         kill, limit = self.features["max_using_delay_kill"], self.features["max_avail_delay"]
-        killable = [thing for thing in self.lent if kill and now - thing.got >= kill]
 
         def keep_house() -> None:
             self.pool._hkRound()
@@ -350,7 +317,7 @@ class Machine:
             self.pool._empty()
 
         self.do(keep_house)
-        for thing in killable:
+        for thing in [thing for thing in self.lent if kill and now - thing.got >= kill]:
             self.close(thing, "nkilled")
         for thing in [thing for thing in self.idle if self.expired(thing)]:
             self.close(thing, "nexpired")
@@ -368,7 +335,6 @@ class Machine:
             self.counted.update({"hc_errors": failed, "bad_health": len(bad) - failed})
             for thing in bad:
                 self.close(thing)
-        self.fill()
 
     def arm(self) -> None:
         """Let the next call of a hook fail."""
@@ -379,43 +345,42 @@ class Machine:
 
     def step(self) -> None:
         """Do a step at random, and see that all is well."""
+        # time passes, but never to the very moment at which something is due
+        self.clock.advance(self.choose(*10 * [0], 10, 10, 30, 50, 100, 500))
         steps = 4 * [self.get] + 3 * [self.with_obj, self.round] + 2 * [self.wrong_return, self.arm]
         steps += [*3 * [self.ret], self.invalidate] * bool(self.lent)
-        steps += [self.advance, self.drain, self.resize, self.close_all] + [self.fall_sick] * bool(self.idle)
+        steps += [self.drain, self.resize, self.close_all] + [self.fall_sick] * bool(self.idle)
         self.choose(*steps)()
+        self.fill()
         self.check()
 
     def check(self) -> None:
         """See that model and pool agree, object by object, permit by permit, counter by counter."""
-        pool = self.pool
+        pool, size, alive = self.pool, self.max_size, [thing for thing in self.made if not thing.closings]
         stats = json.loads(str(pool))
-        alive = [thing for thing in self.made if not thing.closings]
-        assert self.wrong == []
-        assert set(self.idle) == set(pool._avail)
-        assert set(self.lent) == set(pool._using)
-        assert list(pool._todel) == []
-        assert {*self.idle, *self.lent} == set(alive)
-        assert all(thing.closings <= 1 for thing in self.made)
-        if self.max_size:
-            free = max(0, self.max_size - len(self.lent))
-            assert stats["sem"] == {"value": free, "init": self.max_size}
-            # a resize leaves those alone which are lent
-            assert self.alive <= self.max_size or self.idle == []
-        else:
-            assert stats["sem"] is None
-        assert (stats["navail"], stats["nusing"]) == (len(self.idle), len(self.lent))
-        assert stats["nobjs"] == self.alive
-        assert stats["ncreated"] == len(self.made)
-        assert stats["ncreated"] == stats["nobjs"] + stats["ndestroys"]
-        assert stats["ncreating"] >= stats["ncreated"]
-        assert stats["nwaiting"] == stats["ntodel"] == 0
         if self.open_counts:
             self.counted.update({name: stats[name] - self.counted[name] for name in COUNTED})
             self.open_counts = False
-        assert {name: stats[name] for name in COUNTED} == {name: self.counted[name] for name in COUNTED}
-        numbers = [self.numbers[thing.serial] for thing in alive]
-        assert len(numbers) == len(set(numbers))
-        assert stats["shutdown"] is self.shut
+        expected = {
+            "navail": len(self.idle),
+            "nusing": len(self.lent),
+            "nobjs": self.alive,
+            "ncreated": len(self.made),
+            "ndestroys": len(self.made) - self.alive,
+            "nwaiting": 0,
+            "ntodel": 0,
+            "sem": {"value": max(0, size - len(self.lent)), "init": size} if size else None,
+            "shutdown": self.shut,
+            **{name: self.counted[name] for name in COUNTED},
+        }
+        assert {name: stats[name] for name in expected} == expected
+        assert stats["ncreating"] >= stats["ncreated"]
+        assert (set(self.idle), set(self.lent)) == (set(pool._avail), set(pool._using))
+        assert {*self.idle, *self.lent} == set(alive)
+        assert not size or self.alive <= size or self.idle == []  # a resize leaves alone those which are lent
+        assert all(thing.closings <= 1 for thing in self.made)
+        assert (self.wrong, list(pool._todel)) == ([], [])
+        assert len({thing.number for thing in alive}) == len(alive)
 
 
 @pytest.mark.timeout(60 + 10 * STRESS)
@@ -438,6 +403,7 @@ def test_model(data: st.DataObject) -> None:
                 machine.step()
             machine.armed.clear()
             machine.shutdown()
+            machine.fill()
             for _ in range(3):
                 machine.step()
         finally:
