@@ -1,13 +1,14 @@
 """What the tests of faults share: strikes at each point of a piece of work, and the account of what is made.
 
 Where CPython takes signals is known: at the entry of a Python function, after a call of a function written
-in C, at a jump back, and while it waits for a lock. A profiler is called at all but the jumps, with the very
-effect of a signal: an exception raised there is raised by the entry, or by the call, whose result is dropped.
-For the jumps, the functions with loops are traced instruction by instruction. An exception is raised at a
-jump only if the same handler covers the jump and what stands before its target, since Python 3.11 and 3.12
-look there. Not visited: the ends of calls of classes and of `functools.partial`, of which no profiler is
-told, and (by exceptions) finalizers, from which none gets out, and generators that go on. For these, and as a
-check of all this, the same scenarios meet real signals, at random moments.
+in C, at a jump back, and while it waits for a lock that is not the thread's own already. A profiler is called
+at all but the jumps, with the very effect of a signal: an exception raised there is raised by the entry, or
+by the call, whose result is dropped. For the jumps, the functions with loops are traced instruction by
+instruction. An exception is raised at a jump only if the same handler covers the jump and what stands before
+its target, since Python 3.11 and 3.12 look there. Not visited: the ends of calls of classes and of
+`functools.partial`, of which no profiler is told, and (by exceptions) finalizers, from which none gets out,
+and generators that go on. For these, and as a check of all this, the same scenarios meet real signals, at
+random moments.
 """
 
 from __future__ import annotations
@@ -130,11 +131,13 @@ class Visit:
             self._point(frame, "jump")
         return self._trace
 
-    def _profile(self, frame: FrameType, event: str, arg: object) -> None:
+    def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
         generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
         entry = event == "call" and not self.measured and not generator
-        waits = event == "c_call" and getattr(arg, "__name__", "") == "acquire"
+        waits = event == "c_call" and arg.__name__ == "acquire"
+        if waits and hasattr(arg.__self__, "_is_owned"):
+            waits = not arg.__self__._is_owned()
         if code.co_filename == MODULE and (event == "c_return" or entry or waits):
             self._point(frame, event)
 
