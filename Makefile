@@ -45,7 +45,7 @@ $(VENV)/.stamp-pip: | $(BIN)/python
 	@touch $@
 
 ABOUT_check := half a minute, 200 MB
-ABOUT_integration := one to two minutes, 850 MB in all
+ABOUT_integration := one to two minutes, 750 MB in all
 
 $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.stamp-pip
 	@echo 'Setting up $(VENV) for $*, once: $(or $(ABOUT_$*),some seconds).'

@@ -32,7 +32,8 @@ def test_numpy_array() -> None:
     for found, wanted in zip(uses(array, plain), uses(plain, plain), strict=True):
         assert type(found) is np.ndarray
         np.testing.assert_array_equal(found, wanted)
-    assert (array.shape, len(array), 5.0 in array, np.ones(2)[ppp.Proxy(1)]) == ((2, 3), 2, True, 1.0)
+    index: Any = ppp.Proxy(1)
+    assert (array.shape, len(array), 5.0 in array, np.ones(2)[index]) == ((2, 3), 2, True, 1.0)
     with pytest.raises(ValueError, match="ambiguous"):
         bool(array)
     handle = array
