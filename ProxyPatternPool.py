@@ -1763,8 +1763,17 @@ class _Signature:
 
 if TYPE_CHECKING:
 
-    class _Handle(Any):  # type: ignore[misc]  # a proxy has whatever its object has
-        _fast = _state = _ANY
+    class _Handle:
+        def __getattr__(self, name: str) -> Any: ...
+
+        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
+        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
+        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
+        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _ANY
+        __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
+        __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
+        __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
+        __xor__ = __rxor__ = _fast = _state = _ANY
 
 else:
     # What an access reads first is in a base, as `super()` is the shortest way to a slot: `_fast`, the local,

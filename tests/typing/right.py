@@ -76,7 +76,6 @@ assert_type(proxy._get_obj(), sqlite3.Connection)
 with proxy._obj() as mine:
     assert_type(mine, sqlite3.Connection)
 proxy.execute("SELECT 1")
-sqlite3.Connection.commit(proxy)  # it goes where its object goes
 proxy._ret_obj()
 proxy._set_obj(None)
 
