@@ -65,7 +65,7 @@ class Drawing:
         file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{body}\n</svg>\n', "utf-8")
 
 
-def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, factor: float) -> None:
+def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, unit: str) -> None:
     """Draw one operation: a group of bars for each contender, a bar for each version of Python."""
     drawing.title(title)
     names = dict.fromkeys(name for table in tables.values() for name in table.rows)
@@ -82,8 +82,7 @@ def bars(drawing: Drawing, title: str, tables: dict[str, Table], column: str, fa
             drawing.add("rect", x=178, y=y + 1, width=round(it.median * scale, 1), height=13, **look)
             spread = f"M{178 + it.q1 * scale:.1f} {y + 7.5}H{178 + it.q3 * scale:.1f}"
             drawing.add("path", d=spread, class_="spread")
-            value = it.median * factor
-            drawing.text(184 + it.q3 * scale, y + 12, f"{value:.0f}" if value >= 100 else f"{value:.3g}")
+            drawing.text(184 + it.q3 * scale, y + 12, report.show(it.median, unit).replace(",", ""))
         drawing.y += 15 * len(found) + 6
 
 
@@ -132,14 +131,14 @@ def draw(runs: dict[str, report.Run], folder: Path) -> None:
     first, run = next(iter(runs.items()))
     times, operations, fairness, throughput = drawings = [Drawing() for _ in range(4)]
     tables = {version: run.tables["loop"] for version, run in runs.items() if "loop" in run.tables}
-    bars(times, "Get and return, µs (less is better)", tables, "plain", 1e6)
-    bars(times, "with statement, µs (less is better)", tables, "with", 1e6)
+    bars(times, "Get and return, µs (less is better)", tables, "plain", "µs")
+    bars(times, "with statement, µs (less is better)", tables, "with", "µs")
     own: Look = {"stroke": OWN, "stroke_width": 12}
     times.key({f"Python {it}": own | {"stroke_opacity": 1 - 0.14 * n} for n, it in enumerate(tables)})
 
     for column in ("x", "f", "len"):
         title = f"{proxies.OPERATIONS[column]}, ns, Python {first}"
-        bars(operations, title, {first: run.tables["proxy"]}, column, 1e9)
+        bars(operations, title, {first: run.tables["proxy"]}, column, "ns")
 
     series = run.tables["crowd-40-5"].lines
     most = math.ceil(max(map(max, series.values())) / 50) * 50

@@ -59,7 +59,7 @@ class Handle:
     get: Callable[[], Any]
     ret: Callable[[Any], Any]
     close: Callable[[], Any]
-    tidy: Callable[[], Any] | None = None
+    tidy: Callable[[], Any] = lambda: None
     """One housekeeping round over all idle objects."""
 
 
@@ -69,8 +69,7 @@ def _this(module: Any, make: Maker, size: int, ahead: int, **parameters: Any) ->
     def tidy() -> None:
         """Do what the housekeeper's thread does at each turn."""
         pool._hkRound()
-        if "health" in parameters:
-            pool._health_check()
+        pool._health_check()
         pool._empty()
         pool._fill()
 
@@ -92,16 +91,12 @@ def _psycopg(module: Any, make: Maker, size: int, ahead: int) -> Handle:
     pool = module.ConnectionPool(
         "", connection_class=kind, min_size=ahead, max_size=size, open=True, timeout=TIMEOUT
     )
-    if ahead:
-        pool.wait(TIMEOUT)
+    pool.wait(TIMEOUT)
     return Handle(pool, pool.getconn, pool.putconn, pool.close, pool.check)
 
 
 def _dbutils(module: Any, make: Maker, size: int, ahead: int) -> Handle:
-    def creator() -> Connection:  # DBUtils looks at attributes of what it is given
-        return make()
-
-    pool = module.PooledDB(creator, mincached=ahead, maxconnections=size, blocking=True, ping=0, reset=False)
+    pool = module.PooledDB(make, mincached=ahead, maxconnections=size, blocking=True, ping=0, reset=False)
     return Handle(pool, pool.connection, module.PooledDedicatedDBConnection.close, pool.close)
 
 
@@ -148,8 +143,6 @@ class Contender:
     """What a user writes to get `it` from `pool`, and to return it."""
     managed: str | None = "pool.connection()"
     """The same for a `with` statement."""
-    tidies: bool = False
-    """Whether a housekeeping round can be asked for."""
 
 
 THIS = "ProxyPatternPool"
@@ -163,18 +156,21 @@ GENERIC = ("generic-connection-pool", "generic_connection_pool.threading", _gene
 CONTENDERS = [
     Contender(THIS, THIS, _this, "pool.get()", "pool.ret(it)", "pool.obj()"),
     Contender("SQLAlchemy QueuePool", "sqlalchemy.pool", _sqlalchemy, SQL, managed=f"closing({SQL})"),
-    Contender("psycopg_pool", "psycopg_pool", _psycopg, "pool.getconn()", "pool.putconn(it)", tidies=True),
+    Contender("psycopg_pool", "psycopg_pool", _psycopg, "pool.getconn()", "pool.putconn(it)"),
     Contender("DBUtils PooledDB", "dbutils.pooled_db", _dbutils),
-    Contender("connpool", "connpool", _connpool, "pool.acquire()", "pool.release(it)", tidies=True),
+    Contender("connpool", "connpool", _connpool, "pool.acquire()", "pool.release(it)"),
     Contender(*GENERIC, "pool.acquire('db')", "pool.release(it, 'db')", "pool.connection('db')"),
     LIFO,
     replace(LIFO, name=FLOOR, build=partial(_queue, "SimpleQueue")),
 ]
 
+MAKERS = [contender for contender in CONTENDERS if contender.module != "queue"]
+"""Those that make objects by themselves when they are asked for."""
+
 _tidied = partial(_this, max_avail_delay=86400.0, delay=86400.0)
 HOUSEKEEPERS = [
     replace(CONTENDERS[0], build=partial(_tidied, health=lambda _obj: True)),
     replace(CONTENDERS[0], name=NO_HEALTH, build=_tidied),
-    *(contender for contender in CONTENDERS if contender.tidies),
+    *(contender for contender in CONTENDERS if contender.name in ("psycopg_pool", "connpool")),
 ]
 """Those that can be asked for a round; this module's has idle times, and health too, to look at."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from . import pools, timing
@@ -128,24 +127,23 @@ CONTENDERS = [
 ]
 
 
-def proxy_table(chosen: list[Contender], settings: timing.Settings) -> timing.Table:
+def operations(settings: timing.Settings) -> timing.Table:
     """Measure each operation through each proxy, if it gives what the object itself gives."""
     columns = [timing.Column(key, statement) for key, statement in OPERATIONS.items()]
     table = timing.Table("proxy", "Operations through a proxy", columns)
     jobs: dict[str, timing.Job] = {}
-    with timing.quiet():
-        for contender, module in table.installed(chosen):
-            it = thing()
-            proxy = contender.build(module, it)
-            loops = {}
-            for key, statement in OPERATIONS.items():
-                try:
-                    if outcome(statement, proxy, it) != outcome(statement, it, it):
-                        raise TypeError("another result than the object's own")
-                except (TypeError, AttributeError) as error:
-                    table.notes[f"{contender.name}: {statement}"] = f"not supported ({error})"
-                else:
-                    loops[key] = timing.Loop(statement, settings.loop_seconds, proxy=proxy, other=thing())
-            jobs[contender.name] = partial(timing.once_each, loops)
-        table.fill(jobs, settings.loop_rounds)
+    for contender, module in table.installed(CONTENDERS):
+        it = thing()
+        proxy = contender.build(module, it)
+        supported = dict(OPERATIONS)
+        for key, statement in OPERATIONS.items():
+            try:
+                if outcome(statement, proxy, it) != outcome(statement, it, it):
+                    raise TypeError("another result than the object's own")
+            except (TypeError, AttributeError) as error:
+                table.notes[f"{contender.name}: {statement}"] = f"not supported ({error})"
+                del supported[key]
+        names = {"proxy": proxy, "other": thing()}
+        jobs[contender.name] = timing.loops(supported, settings.loop_seconds, **names)
+    table.fill(jobs, settings.loop_rounds)
     return table

@@ -80,17 +80,20 @@ def load(file: Path) -> dict[str, Run]:
     return runs
 
 
-def save(runs: dict[str, Run], file: Path) -> None:
-    """Keep runs in a file, a line for each table."""
-    data = {version: asdict(run) for version, run in runs.items()}
+def keep(run: Run, file: Path) -> None:
+    """Keep a run, a line for each table; parts that were not measured now stay as they were."""
+    runs = load(file)
+    run.tables = {**runs.get(run.version, run).tables, **run.tables}
+    data = {version: asdict(it) for version, it in {**runs, run.version: run}.items()}
     text = json.dumps(data, separators=(",", ":")).replace('{"id":', '\n{"id":')
     file.write_text(text + "\n", encoding="utf-8")
 
 
-def environment(modules: Iterable[str]) -> dict[str, Any]:
-    """Describe the interpreter, the processor and the packages of some modules."""
+def environment() -> dict[str, Any]:
+    """Describe the interpreter, the processor and the packages of the contenders."""
     known = metadata.packages_distributions()
-    names = {known[top][0] for module in modules if (top := module.partition(".")[0]) in known} - {THIS}
+    modules = {it.module.partition(".")[0] for it in [*pools.CONTENDERS, *proxies.CONTENDERS]}
+    names = {known[module][0] for module in modules & known.keys()} - {THIS}
     cpus = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpus.read_text(encoding="utf-8") if cpus.exists() else "")
     free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -254,10 +257,8 @@ def summary(runs: dict[str, Run]) -> Iterator[str]:
         texts = []
         for held, ahead in told.items():
             ranked = sorted(ahead.items(), key=lambda it: -(it[1] or float("inf")))
-            names = (f"{name} \u00d7{times:.3g}" if times else name for name, times in ranked)
-            text = ", ".join(names)
-            text = f", {held}: {text}".replace(" \u00d7", " up to \u00d7", 1) if held else f": {text}"
-            texts.append(text)
+            text = ", ".join(f"{name} \u00d7{times:.3g}" for name, times in ranked).replace(" \u00d70", "")
+            texts.append(f", {held}: {text}".replace(" \u00d7", " up to \u00d7", 1) if held else f": {text}")
         if texts:
             yield f"- **Not ahead**, {headline.lower()}{';'.join(texts).replace(';,', ';')}; {why}."
 
@@ -272,13 +273,14 @@ def tabulate(tables: dict[str, Table]) -> Iterator[str]:
         units.append(unit_of(found.median) if column.unit == "s" else column.unit)
 
     def cell(table: Table, name: str, column: Column, unit: str) -> str:
-        found, ratio = table.figure(name, column.id), table.ratio(name, column.id)
+        first, found = table.figure(next(iter(table.rows)), column.id), table.figure(name, column.id)
         if found is None:
             return "-"
         text = show(found.median, unit)
         if table.id == "loop":
             text += f" ({show(found.q1, unit)}\u2013{show(found.q3, unit)})"
-        text += f" \u00d7{ratio:.2f}" if ratio is not None and column.ranked else ""
+        if column.ranked and first and first.median:
+            text += f" \u00d7{found.median / first.median:.2f}"
         return text if better(table, name, column) is None else f"**{text}**"
 
     many = len(tables) > 1

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from itertools import repeat
 from pathlib import Path
+from timeit import Timer
 from typing import Any, NamedTuple
 
 from .pools import Contender
 
-CROWDS = (1, 2, 4, 8, 16, 40)
 HOLDING = ((8, 0.001, 0.3), (40, 0.001, 0.3), (8, 0.005, 0.4), (40, 0.005, 1.5))
-WINDOWS = (*((threads, 0.0, 0.2) for threads in CROWDS), *HOLDING)
+WINDOWS = (*((threads, 0.0, 0.2) for threads in (1, 2, 4, 8, 16, 40)), *HOLDING)
 """Threads, for how long each of them holds an object, how long a round lasts."""
 
 
@@ -33,10 +29,7 @@ class Settings(NamedTuple):
     idle: tuple[int, ...] = (5_000, 10_000, 20_000)
 
 
-QUICK = Settings(
-    3, 3, 0.001, (*((threads, 0.0, 0.02) for threads in CROWDS), (40, 0.005, 0.1)),
-    creation=0.02, spike=(0.015, 0.002), idle=(250, 500),
-)  # fmt: skip
+QUICK = Settings(1, 3, 0.001, ((8, 0.0, 0.02), (40, 0.005, 0.1)), 0.02, (0.015, 0.002), (250, 500))
 
 
 class Figure(NamedTuple):
@@ -87,11 +80,6 @@ class Table:
         """Return what a contender reached, `None` where it was not measured."""
         return self.rows.get(name, {}).get(column)
 
-    def ratio(self, name: str, column: str) -> float | None:
-        """Return the median of a contender divided by that of the first row."""
-        first, mine = self.figure(next(iter(self.rows)), column), self.figure(name, column)
-        return mine.median / first.median if first and mine and first.median else None
-
     def installed(self, chosen: Iterable[Contender]) -> Iterator[tuple[Contender, Any]]:
         """Give the contenders that can be imported, with their modules, and note the others."""
         for contender in chosen:
@@ -130,45 +118,20 @@ def ticks() -> tuple[int, int]:
     return sum(map(int, times)), int(times[-1])
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the cyclic garbage collector out of a measurement."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-class Loop:
-    """A statement repeated in a loop which is compiled for one contender alone, and warm.
+def timer(statement: str, **names: Any) -> Timer:
+    """Return what times a statement in a loop which is compiled for one contender alone, and warm.
 
     CPython adapts a function's code to the types which it meets there: a loop shared by the
-    contenders would punish those which come later.
+    contenders would punish those which come later. The garbage collector does not run meanwhile.
     """
-
-    def __init__(self, statement: str, seconds: float, **names: Any) -> None:
-        """Compile a statement (lines below its first start with two spaces), to be run for that long."""
-        scope: dict[str, Any] = {}
-        exec(f"def loop(_steps, {', '.join(names)}):\n for _ in _steps:\n  {statement}\n", scope)
-        self._loop: Callable[..., None] = scope["loop"]
-        self._names = names
-        self._run(100)
-        self.steps = 100
-        while (taken := self._run(self.steps)) < seconds / 2 and self.steps < 10_000_000:
-            self.steps = int(self.steps * min(10.0, max(2.0, seconds / max(taken, 1e-9))))
-
-    def _run(self, steps: int) -> float:
-        start = time.perf_counter()
-        self._loop(repeat(None, steps), **self._names)
-        return time.perf_counter() - start
-
-    def once(self) -> float:
-        """Return the seconds of one repetition, measured over a round."""
-        return self._run(self.steps) / self.steps
+    local = "; ".join(f"{name} = _{name}" for name in names)
+    made = Timer(statement, local, globals={f"_{name}": it for name, it in names.items()})
+    made.timeit(1000)
+    return made
 
 
-def once_each(loops: dict[str, Loop]) -> dict[str, float]:
-    """Run a round of each loop of a contender."""
-    return {key: loop.once() for key, loop in loops.items()}
+def loops(statements: Mapping[str, str], seconds: float, **names: Any) -> Job:
+    """Return a round of loops that last so long, which gives the seconds of one repetition of each."""
+    timers = {key: timer(statement, **names) for key, statement in statements.items()}
+    steps = {key: int(1000 * seconds / its.timeit(1000)) + 1 for key, its in timers.items()}
+    return lambda: {key: its.timeit(steps[key]) / steps[key] for key, its in timers.items()}

@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from timeit import Timer, timeit
 from types import FrameType
 from typing import Any
 
 import ProxyPatternPool as ppp
 
-from . import pools, proxies
+from . import pools, proxies, timing
 from .pools import Contender, Handle, Maker
-from .timing import Column, Job, Loop, Settings, Table, once_each, quiet
+from .timing import Column, Job, Settings, Table
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 4
@@ -56,37 +57,37 @@ def together(number: int, task: Callable[[int], None], first: Callable[[], None]
         return time.perf_counter() - start
 
 
-def loops(chosen: list[Contender], settings: Settings) -> Table:
+def loops(settings: Settings) -> Table:
     """Measure get and return in one thread, by themselves and with the context manager."""
     columns = [Column("plain", "get and return"), Column("with", "with statement")]
     columns += [Column("cost", "with statement / get and return", "share", ranked=False)]
     table = Table("loop", "Get and return, one thread, 4 objects", columns)
 
-    def job(found: dict[str, Loop]) -> dict[str, float]:
-        taken = once_each(found)
-        return {**taken, "cost": taken["with"] / taken["plain"]} if "with" in taken else taken
-
     def compiled(plain: str, block: str | None, **names: Any) -> Job:
-        found = {"plain": Loop(plain, settings.loop_seconds, **names)}
-        if block:
-            found["with"] = Loop(f"with {block}:\n   pass", settings.loop_seconds, **names)
-        return partial(job, found)
+        statements = {"plain": plain, "with": f"with {block}: pass"} if block else {"plain": plain}
+        timed = timing.loops(statements, settings.loop_seconds, **names)
 
-    with built(table, chosen, SIZE, SIZE) as contenders, quiet():
+        def job() -> dict[str, float]:
+            taken = timed()
+            return {**taken, "cost": taken["with"] / taken["plain"]} if block else taken
+
+        return job
+
+    with built(table, pools.CONTENDERS, SIZE, SIZE) as contenders:
         jobs = {
-            it.name: compiled(f"it = {it.get}\n  {it.ret}", it.managed, pool=handle.pool, closing=closing)
+            it.name: compiled(f"it = {it.get}; {it.ret}", it.managed, pool=handle.pool, closing=closing)
             for it, handle in contenders
         }
         proxy = proxies.per_thread(SIZE)(ppp, proxies.thing())
         proxy._ret_obj()
-        plain = "proxy._get_obj()\n  proxy._ret_obj()"
+        plain = "proxy._get_obj(); proxy._ret_obj()"
         jobs[pools.BY_PROXY] = compiled(plain, "proxy._obj()", proxy=proxy)
         table.fill(jobs, settings.loop_rounds)  # all in the same rounds, being compared with each other
         proxy._pool.shutdown()
     return table
 
 
-def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float, window: float) -> Table:
+def crowd(threads: int, hold: float, window: float, settings: Settings) -> Table:
     """Let threads get, hold and return four objects for as long as a round lasts, asking again at once."""
     how = f"held {hold * 1000:g} ms" if hold else "not held"
     title = f"{threads} thread{'s' * (threads > 1)}, 4 objects, {how}"
@@ -128,22 +129,16 @@ def crowd(chosen: list[Contender], settings: Settings, threads: int, hold: float
         rate, share = sum(counts) / window, least / most if most else 0.0
         return {"rate": rate, "least": least, "most": most, "share": share, "wait": max(waits)}
 
-    with built(table, chosen, SIZE, SIZE) as contenders:
+    with built(table, pools.CONTENDERS, SIZE, SIZE) as contenders:
         table.fill({it.name: partial(job, it.name, handle) for it, handle in contenders}, settings.rounds)
     for name in table.rows:
         table.lines[name] = [statistics.median(ranks) for ranks in zip(*lines[name], strict=True)]
     return table
 
 
-def makers(chosen: list[Contender]) -> list[Contender]:
-    """Return those that make objects by themselves when they are asked for."""
-    return [contender for contender in chosen if contender.module != "queue"]
-
-
 def burst(
-    table: Table, chosen: list[Contender], rounds: int, threads: int, ahead: int, seconds: float,
-    use: Callable[[], object],
-) -> Table:  # fmt: skip
+    table: Table, rounds: int, threads: int, ahead: int, seconds: float, use: Callable[[], object]
+) -> Table:
     """Let threads ask at once a pool that has few objects ahead, where making one takes its time."""
 
     def job(contender: Contender, module: Any) -> dict[str, float]:
@@ -159,48 +154,38 @@ def burst(
             taken = together(threads, request)
             return {"made": len(maker.made) - before, "time": taken}
 
-    table.fill({it.name: partial(job, it, module) for it, module in table.installed(makers(chosen))}, rounds)
+    table.fill({it.name: partial(job, it, module) for it, module in table.installed(pools.MAKERS)}, rounds)
     return table
 
 
-def creation(chosen: list[Contender], settings: Settings) -> Table:
+def creation(settings: Settings) -> Table:
     """Let 8 threads take 8 objects of an empty pool; they return them when all have one."""
     title = f"8 threads, 8 new objects, each made in {settings.creation:g} s"
     table = Table("creation", title, [Column("time", "until all have one")])
-    return burst(table, chosen, settings.rounds, 8, 0, settings.creation, threading.Barrier(8).wait)
+    return burst(table, settings.rounds, 8, 0, settings.creation, threading.Barrier(8).wait)
 
 
-def spike(chosen: list[Contender], settings: Settings) -> Table:
+def spike(settings: Settings) -> Table:
     """Let 50 threads ask at once a pool of up to 50 in which 5 objects are idle."""
     made, used = settings.spike
     title = f"50 requests at once, 5 idle objects, made in {made * 1000:g} ms, used for {used * 1000:g} ms"
     columns = [Column("made", "objects made", ""), Column("time", "until all are served")]
     table = Table("spike", title, columns)
-    return burst(table, chosen, settings.rounds, 50, 5, made, partial(time.sleep, used))
+    return burst(table, settings.rounds, 50, 5, made, partial(time.sleep, used))
 
 
-def disturbed(handle: Handle, tidy: Callable[[], Any]) -> float:
+def disturbed(handle: Handle) -> float:
     """Return the seconds of the longest get and return beside a housekeeping round."""
-    stop, longest = threading.Event(), 0.0
-
-    def work(number: int) -> None:
-        nonlocal longest
-        if number:
-            try:
-                tidy()
-            finally:
-                stop.set()
-        while not stop.is_set():
+    longest, interval = 0.0, sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)  # else the wait for the interpreter's lock is what is seen
+    with ThreadPoolExecutor(1) as thread:
+        tidied = thread.submit(handle.tidy)
+        while not tidied.done():
             start = time.perf_counter()
             handle.ret(handle.get())
             longest = max(longest, time.perf_counter() - start)
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)  # else the wait for the interpreter's lock is what is seen
-    try:
-        together(2, work)
-    finally:
-        sys.setswitchinterval(interval)
+    sys.setswitchinterval(interval)
+    tidied.result()
     return longest
 
 
@@ -212,55 +197,35 @@ class TimedLock:
         self.longest = 0.0
         self._since: list[float] = []
 
-    def acquire(self, *arguments: Any) -> bool:
-        taken: bool = self.lock.acquire(*arguments)
-        if taken:
-            self._since.append(time.thread_time())
-        return taken
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self._since.append(time.thread_time())
 
-    def release(self, *_error: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.longest = max(self.longest, time.thread_time() - self._since.pop())
         self.lock.release()
 
-    __enter__, __exit__ = acquire, release
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.lock, name)
-
-
-def held(pool: Any, tidy: Callable[[], Any]) -> float:
-    """Return the longest time for which a housekeeping round held the lock."""
-    pool._lock = lock = TimedLock(pool._lock)
-    with quiet():
-        tidy()
-    pool._lock = lock.lock
-    return lock.longest
-
-
-def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
+def housekeeping(settings: Settings) -> Table:
     """Let a round examine many idle objects, alone, and with a thread that gets and returns all the while."""
     biggest = settings.idle[-1]
     columns = [Column(f"idle-{size}", f"{size:,} objects") for size in settings.idle]
     columns += [Column("wait", f"longest get and return beside it ({biggest:,})")]
     columns += [Column("lock", f"longest hold of the lock ({biggest:,})", ranked=False)]
     table = Table("housekeeping", f"A housekeeping round over up to {biggest:,} idle objects", columns)
-    names = {contender.name for contender in chosen} | {pools.NO_HEALTH}
-    able = [contender for contender in pools.HOUSEKEEPERS if contender.name in names]
 
     def job(name: str, handle: Handle, size: int) -> dict[str, float]:
-        assert handle.tidy is not None
-        with quiet():
-            start = time.perf_counter()
-            handle.tidy()
-            found = {f"idle-{size}": time.perf_counter() - start}
+        found = {f"idle-{size}": timeit(handle.tidy, number=1)}
         if size == biggest:
-            found["wait"] = disturbed(handle, handle.tidy)
+            found["wait"] = disturbed(handle)
             if pools.THIS in name:
-                found["lock"] = held(handle.pool, handle.tidy)
+                handle.pool._lock = lock = TimedLock(handle.pool._lock)
+                timeit(handle.tidy, number=1)
+                handle.pool._lock, found["lock"] = lock.lock, lock.longest
         return found
 
     for size in settings.idle:
-        with built(table, able, size + 1, size) as contenders:
+        with built(table, pools.HOUSEKEEPERS, size + 1, size) as contenders:
             jobs = {it.name: partial(job, it.name, handle, size) for it, handle in contenders}
             table.fill(jobs, settings.rounds)
     return table
@@ -269,7 +234,7 @@ def housekeeping(chosen: list[Contender], settings: Settings) -> Table:
 BARE = "logging, threading, enum"
 
 
-def imports(chosen: list[Contender], settings: Settings) -> Table:
+def imports(settings: Settings) -> Table:
     """Import each contender in a new interpreter, without `site`, beside what every one of them needs."""
     table = Table("import", "Import in a new interpreter", [Column("time", "import")])
     paths = [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
@@ -281,9 +246,8 @@ def imports(chosen: list[Contender], settings: Settings) -> Table:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return {"time": float(done.stdout)}
 
-    modules = {it.name: it.module for it, _ in table.installed(makers(chosen))}
+    modules = {it.name: it.module for it, _ in table.installed(pools.MAKERS)}
     jobs = {name: partial(job, its) for name, its in {**modules, BARE: BARE}.items()}
-    Table("", "", []).fill(jobs, 1)  # compiles what is not yet compiled
     table.fill(jobs, settings.rounds)
     return table
 
@@ -294,16 +258,16 @@ HOOKS: dict[str, tuple[Callable[[Any], None], set[str]]] = {
 }
 STATEMENTS = {
     "get and return": "ret(get())",
-    "with pool.obj()": "\n with obj(): pass",
-    "with proxy._obj()": "\n with pooled._obj(): pass",
-    "proxy.x, shared": "return shared.x",
-    "proxy.x, thread": "return thread.x",
-    "proxy.x, thread with pool": "return pooled.x",
+    "with pool.obj()": "with obj(): pass",
+    "with proxy._obj()": "with pooled._obj(): pass",
+    "proxy.x, shared": "shared.x",
+    "proxy.x, thread": "thread.x",
+    "proxy.x, thread with pool": "pooled.x",
 }
 
 
-def count(work: Callable[[], None], kind: str) -> int:
-    """Return how often something happens in a piece of work, the middle of some counts."""
+def count(timer: Timer, kind: str) -> int:
+    """Return how often something happens in a loop of one step, the middle of some counts."""
     install, events = HOOKS[kind]
     seen: list[int] = []
 
@@ -315,22 +279,12 @@ def count(work: Callable[[], None], kind: str) -> int:
     for _ in range(5):  # the first count of a process is 0 on Python 3.12
         seen.append(0)
         install(hook)
-        work()
+        timer.timeit(1)
         install(None)
     return int(statistics.median(seen))
 
 
-def compiled(statement: str, **names: Any) -> Callable[[], None]:
-    """Return a function that executes a statement, and is warm."""
-    scope = {f"_{name}": value for name, value in names.items()}
-    exec(f"def work({', '.join(f'{name}=_{name}' for name in names)}): {statement}", scope)
-    work: Callable[[], None] = scope["work"]
-    for _ in range(50):
-        work()
-    return work
-
-
-def counts() -> Table:
+def counts(_settings: Settings) -> Table:
     """Count each hot path."""
     columns = [Column(kind, kind, "", ranked=False) for kind in HOOKS]
     table = Table("counts", "Bytecode instructions and function calls", columns)
@@ -338,13 +292,13 @@ def counts() -> Table:
     names = {"shared": ppp.Proxy(obj=proxies.thing()), "thread": thread, "pooled": pooled}
     with ppp.Pool(lambda _number: proxies.thing(), max_size=4, min_size=4) as pool, pooled._pool:
         names |= {"get": pool.get, "ret": pool.ret, "obj": pool.obj}
-        works = {name: compiled(statement, **names) for name, statement in STATEMENTS.items()}
+        nothing = timing.timer("pass", **names)
+
+        def counted(timer: Timer) -> dict[str, float]:
+            return {kind: count(timer, kind) - count(nothing, kind) for kind in HOOKS}
+
         pooled._ret_obj()
-        nothing = compiled("pass")
-
-        def counted(work: Callable[[], None]) -> dict[str, float]:
-            return {kind: count(work, kind) - count(nothing, kind) for kind in HOOKS}
-
-        table.fill({name: partial(counted, work) for name, work in works.items()}, 1)
+        for name, statement in STATEMENTS.items():
+            table.fill({name: partial(counted, timing.timer(statement, **names))}, 1)
         pooled._ret_obj()
     return table
