@@ -51,7 +51,8 @@ def main() -> None:
     whole = not (options.quick or options.only or options.json)
     if not options.page:
         run = measure(options.only or PARTS, timing.QUICK if options.quick else timing.Settings())
-        print(report.text({run.version: run}))
+        for part in (report.figures, report.aims_table, report.summary):
+            print(*part({run.version: run}), "", sep="\n")
         if whole or options.json:
             report.keep(run, figures)
     if page := options.page or (whole and PAGE):

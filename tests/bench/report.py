@@ -338,11 +338,6 @@ def figures(runs: dict[str, Run]) -> Iterator[str]:
         yield from (f"- Python {', '.join(found)}: {note}." for note, found in notes.items())
 
 
-def text(runs: dict[str, Run]) -> str:
-    """Return all that is written, for a terminal."""
-    return "\n".join([*figures(runs), "", *aims_table(runs), "", *summary(runs)])
-
-
 def write_page(runs: dict[str, Run], file: Path) -> None:
     """Write what belongs between the marks of a page."""
     page = file.read_text(encoding="utf-8")

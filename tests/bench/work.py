@@ -267,21 +267,22 @@ STATEMENTS = {
 
 
 def count(timer: Timer, kind: str) -> int:
-    """Return how often something happens in a loop of one step, the middle of some counts."""
+    """Return how often something happens in a loop of one step."""
     install, events = HOOKS[kind]
-    seen: list[int] = []
+    seen = 0
 
     def hook(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal seen
         frame.f_trace_opcodes = kind == "instructions"
-        seen[-1] += event in events
+        seen += event in events
         return hook
 
-    for _ in range(5):  # the first count of a process is 0 on Python 3.12
-        seen.append(0)
+    for _ in range(3):  # the first count of a process is 0 on Python 3.12
+        seen = 0
         install(hook)
         timer.timeit(1)
         install(None)
-    return int(statistics.median(seen))
+    return seen
 
 
 def counts(_settings: Settings) -> Table:
