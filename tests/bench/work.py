@@ -178,14 +178,16 @@ def disturbed(handle: Handle) -> float:
     """Return the seconds of the longest get and return beside a housekeeping round."""
     longest, interval = 0.0, sys.getswitchinterval()
     sys.setswitchinterval(5e-5)  # else the wait for the interpreter's lock is what is seen
-    with ThreadPoolExecutor(1) as thread:
-        tidied = thread.submit(handle.tidy)
-        while not tidied.done():
-            start = time.perf_counter()
-            handle.ret(handle.get())
-            longest = max(longest, time.perf_counter() - start)
-    sys.setswitchinterval(interval)
-    tidied.result()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            tidied = thread.submit(handle.tidy)
+            while not tidied.done():
+                start = time.perf_counter()
+                handle.ret(handle.get())
+                longest = max(longest, time.perf_counter() - start)
+        tidied.result()
+    finally:
+        sys.setswitchinterval(interval)
     return longest
 
 
