@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from helpers import Task, start
-from helpers_faults import untraced
+from helpers_faults import Account, untraced
 
 import ProxyPatternPool as ppp
 
@@ -218,3 +218,11 @@ def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stop the measuring of coverage in tests marked `untraced`: those that interrupt or take times."""
     with untraced() if request.node.get_closest_marker("untraced") else nullcontext():
         yield
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    """Give a maker of things, each of which has to be closed once in the end."""
+    account = Account()
+    yield account
+    assert account.alive == []

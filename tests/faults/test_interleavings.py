@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 from conftest import Clock, Factory, Keep, MakePool, Resource, Spawn
 from helpers import HOUR, Gate, Task, waiting
-from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
+from helpers_faults import PATIENCE, Visit, check_balance, running_threads, struck
 
 import ProxyPatternPool as ppp
 
@@ -76,47 +76,42 @@ def test_turn_that_comes_as_the_time_is_over(
     check_balance(pool, factory)
 
 
-def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+@struck
+def test_housekeeper_is_started_once(visit: Visit, factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two creations that would start a housekeeper, which could not be started before, one does."""
     no_threads = mock.Mock(side_effect=RuntimeError("no more threads"))
-
-    def scenario(visit: Visit) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(_thread, "start_new_thread", no_threads)
-            pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
-        assert pool._housekeeper is None
-        threads, held = running_threads(), []
-        visit.deed = lambda: held.append(pool.get())
-        visit(lambda: held.append(pool.get()))
-        assert running_threads() == threads + 1
-        for resource in held:
-            pool.ret(resource)
-        pool.shutdown(delay=PATIENCE)
-
-    each_point(scenario)
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_threads)
+        pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
+    assert pool._housekeeper is None
+    threads, held = running_threads(), []
+    visit.deed = lambda: held.append(pool.get())
+    visit(lambda: held.append(pool.get()))
+    assert running_threads() == threads + 1
+    for resource in held:
+        pool.ret(resource)
+    pool.shutdown(delay=PATIENCE)
 
 
-def test_two_classes_at_once(spawn: Spawn) -> None:
+@struck
+def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
     """A proxy that draws objects of two classes at the same time has the special methods of both."""
 
     class Called:
         def __call__(self) -> None: ...
 
-    def scenario(visit: Visit) -> None:
-        proxy: Any = ppp.Proxy(fun=lambda number: ([], Called())[number], max_size=None)
-        others: list[Task] = []
+    proxy: Any = ppp.Proxy(fun=lambda number: ([], Called())[number], max_size=None)
+    others: list[Task] = []
 
-        def overtake() -> None:
-            others.append(spawn(proxy._get_obj))
-            others[0].join(0.01)  # it may have to wait for us
+    def overtake() -> None:
+        others.append(spawn(proxy._get_obj))
+        others[0].join(0.01)  # it may have to wait for us
 
-        visit.deed = overtake
-        visit(proxy._get_obj)
-        for other in others:
-            other.result()
-            assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
-
-    each_point(scenario)
+    visit.deed = overtake
+    visit(proxy._get_obj)
+    for other in others:
+        other.result()
+        assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
 
 
 def test_retter_that_takes_the_object_out(make_pool: MakePool, factory: Factory) -> None:
