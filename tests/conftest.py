@@ -75,6 +75,16 @@ class Resource:
         return self.healthy
 
 
+HOOKS: dict[str, Any] = {
+    "opener": Resource.open,
+    "getter": Resource.lend,
+    "retter": Resource.take_back,
+    "closer": Resource.close,
+    "health": Resource.check,
+    "reset": Resource.reset,
+}
+
+
 class Factory:
     """Makes resources, remembers every one, and fails when it is told to.
 

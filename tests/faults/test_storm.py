@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import Factory, Resource
+from conftest import HOOKS, Factory, Resource
 from helpers import keep_house, rounds, start
 from helpers_faults import GIL, PATIENCE, STRESS, Broken, Fault, check_usable, in_child, switching
 
@@ -28,14 +28,6 @@ SECONDS = (STRESS or 6.0) / 3
 THREADS = 16
 MOST = 4
 LEAST = 2
-HOOKS: dict[str, Any] = {
-    "opener": Resource.open,
-    "getter": Resource.lend,
-    "retter": Resource.take_back,
-    "closer": Resource.close,
-    "health": Resource.check,
-    "reset": Resource.reset,
-}
 RATE = 0.03
 """How often a hook fails."""
 

@@ -8,19 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Resource
+from conftest import HOOKS, Clock, Factory, MakePool, Resource
 from helpers import HOUR, at_rest, keep_house, run_all
 
 import ProxyPatternPool as ppp
-
-HOOKS: dict[str, Any] = {
-    "opener": Resource.open,
-    "getter": Resource.lend,
-    "retter": Resource.take_back,
-    "closer": Resource.close,
-    "health": Resource.check,
-    "reset": Resource.reset,
-}
 
 
 def test_order(factory: Factory, make_pool: MakePool) -> None:

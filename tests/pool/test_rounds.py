@@ -173,20 +173,17 @@ def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: s
 class TimedLock(type(threading.RLock())):  # type: ignore[misc]
     """A lock that measures how long it is held at most, in processor time of its holder."""
 
-    depth = since = longest = 0.0
+    longest = 0.0
+    since: tuple[float, ...] = ()
 
-    def acquire(self, *args: Any) -> bool:
-        got = bool(super().acquire(*args))
-        self.depth += 1
-        self.since = self.since if self.depth > 1 else time.thread_time()
-        return got
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.since = (*self.since, time.thread_time())
 
-    def release(self, *_: object) -> None:
-        self.depth -= 1
-        self.longest = max(self.longest, time.thread_time() - self.since)
+    def __exit__(self, *_: object) -> None:
+        self.longest = max(self.longest, time.thread_time() - self.since[-1])
+        self.since = self.since[:-1]
         super().release()
-
-    __enter__, __exit__ = acquire, release
 
 
 def measure(size: int) -> tuple[float, float]:

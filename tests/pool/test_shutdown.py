@@ -20,7 +20,6 @@ from helpers import (
     HOUR,
     SECONDS,
     Gate,
-    Stop,
     Thing,
     at_rest,
     ended,
@@ -30,7 +29,6 @@ from helpers import (
     rounds,
     run_all,
     uncollected,
-    wait_for,
     waiting,
 )
 
@@ -57,11 +55,11 @@ def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> 
 @pytest.mark.parametrize("busy", [False, True], ids=["asleep", "busy"])
 def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
     """The housekeeper is woken, and waited for no longer than `delay`, with a warning if that ran out."""
-    stop = Stop()
+    stop = Gate(shut=True)
     pool = make_pool(health=stop, delay=BUSY if busy else HOUR)
     thread: Any = pool._housekeeper
     if busy:
-        wait_for(stop.reached)
+        assert stop.reached.wait(SECONDS)
     start = time.monotonic()
     pool.shutdown(delay=0.01 if busy else 30.0)
     assert time.monotonic() - start < 5.0
