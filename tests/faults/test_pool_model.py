@@ -2,16 +2,14 @@
 
 Time is turned by hand, and the steps of the housekeeper are steps like all others: its thread, which a
 return wakes to fill the pool, does nothing, and each step ends with a filling instead. Hooks that fail are a
-step too, and the model says exactly what has to happen then; where the contract leaves open which one of
-several causes is counted, it believes the counters. By default the machine does the same steps each time;
-with `PPP_STRESS_SECONDS` it looks for new ones.
+step too, and the model says exactly what has to happen then. By default the machine does the same steps each
+time; with `PPP_STRESS_SECONDS` it looks for new ones.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -35,9 +33,6 @@ FEATURES: dict[str, tuple[Any, ...]] = {
     "max_lifetime": (0.0, 0.0, 106.0),
     "check_after_idle": (None, 0.0, 25.0),
 }
-COUNTED = """
-    nuses nkilled nrecycled nwornout nexpired ninvalidated nreset_errors nhealth bad_health hc_errors nchecks
-""".split()
 
 
 class Still(ppp.Pool[Any]):
@@ -81,9 +76,7 @@ class Machine:
         # the model
         self.idle: list[Thing] = []
         self.lent: list[Thing] = []
-        self.counted: Counter[str] = Counter()
         self.shut = False
-        self.open_counts = True  # whether the contract leaves open what this step has counted
         self.features = {name: self.choose(*values) for name, values in FEATURES.items()}
         self.max_size, self.min_size = self.choose(*SIZES)
         self.hooks = {"closer", "health", *data.draw(st.sets(st.sampled_from(HOOKS)))}
@@ -132,12 +125,10 @@ class Machine:
             thing.born = thing.back = self.clock.now
         self.idle += things
 
-    def close(self, thing: Thing, *causes: str) -> None:
+    def close(self, thing: Thing) -> None:
         """Strike out a thing, which has been closed."""
         (self.idle if thing in self.idle else self.lent).remove(thing)
         assert thing.closings == 1, f"{thing} is still open"
-        self.counted.update(causes if len(causes) == 1 else ())
-        self.open_counts |= len(causes) > 1  # any of them is counted
 
     def expired(self, thing: Thing) -> bool:
         """Whether its lifetime is over: no step of time ends in the random part of it."""
@@ -186,17 +177,11 @@ class Machine:
             if thing is chosen or (chosen and not thing.closings and thing.back <= chosen.back):
                 continue
             assert chosen is None or thing.back >= chosen.back, "the most recently used is lent first"
-            if self.expired(thing):
-                self.close(thing, "nexpired")
-                continue
-            assert thing in due
-            assert thing.sick or "health" in self.fired
             self.close(thing)
-            self.open_counts = True  # by a failing hook or for being sick: counted differently
+            assert self.expired(thing) or (thing in due and (thing.sick or "health" in self.fired))
         if chosen is not None:
             assert not self.expired(chosen)
             assert not (chosen in due and chosen.sick)
-            self.counted.update({"nchecks": chosen in due, "nhealth": chosen in due})
         elif self.new:
             chosen = self.new.pop(0)
             assert chosen is got
@@ -206,7 +191,6 @@ class Machine:
             return False
         assert (raised, self.new) == (error, [])
         assert self.calls.count("getter") == ("getter" in self.hooks)
-        self.counted["nuses"] += 1
         self.idle.remove(chosen)
         chosen.got, chosen.uses = now, chosen.uses + 1
         self.lent.append(chosen)
@@ -220,15 +204,10 @@ class Machine:
         """See what has to come of a return."""
         for hook in ("retter", "reset"):
             assert self.calls.count(hook) == (hook in self.hooks)
-        reasons = {
-            "nreset_errors": "reset" in self.fired,
-            "nexpired": self.expired(thing),
-            "nwornout": 0 < self.features["max_use"] <= thing.uses,
-            "": thing.old or (self.max_size and self.alive > self.max_size),
-        }
-        causes = [name for name, holds in reasons.items() if holds]
-        if causes:
-            self.close(thing, *causes)
+        surplus = thing.old or (self.max_size and self.alive > self.max_size)
+        worn_out = 0 < self.features["max_use"] <= thing.uses
+        if surplus or worn_out or self.expired(thing) or "reset" in self.fired:
+            self.close(thing)
         else:
             self.lent.remove(thing)
             thing.back = self.clock.now
@@ -237,7 +216,7 @@ class Machine:
     def expect_invalidated(self, thing: Thing) -> None:
         """See that an object is destroyed instead of being returned."""
         assert "retter" not in self.calls
-        self.close(thing, "ninvalidated")
+        self.close(thing)
 
     def ret(self) -> None:
         thing = self.choose(*self.lent)
@@ -317,13 +296,12 @@ class Machine:
             self.pool._empty()
 
         self.do(keep_house)
-        for thing in [thing for thing in self.lent if kill and now - thing.got >= kill]:
-            self.close(thing, "nkilled")
-        for thing in [thing for thing in self.idle if self.expired(thing)]:
-            self.close(thing, "nexpired")
+        late = [thing for thing in self.lent if kill and now - thing.got >= kill]
+        for thing in late + [thing for thing in self.idle if self.expired(thing)]:
+            self.close(thing)
         for thing in sorted(self.idle, key=lambda thing: (not thing.closings, thing.back)):
             if limit and now - thing.back >= limit and self.alive > self.min_size:
-                self.close(thing, "nrecycled")
+                self.close(thing)
         if check:
             failed = "health" in self.fired
             bad = [thing for thing in self.idle if thing.closings]
@@ -331,8 +309,6 @@ class Machine:
             assert all(thing in bad for thing in sick)
             assert failed >= len(bad) - len(sick) >= 0
             assert bad or not failed
-            self.counted["nhealth"] += len(self.idle)
-            self.counted.update({"hc_errors": failed, "bad_health": len(bad) - failed})
             for thing in bad:
                 self.close(thing)
 
@@ -355,12 +331,9 @@ class Machine:
         self.check()
 
     def check(self) -> None:
-        """See that model and pool agree, object by object, permit by permit, counter by counter."""
+        """See that model and pool agree, object by object, permit by permit."""
         pool, size, alive = self.pool, self.max_size, [thing for thing in self.made if not thing.closings]
         stats = json.loads(str(pool))
-        if self.open_counts:
-            self.counted.update({name: stats[name] - self.counted[name] for name in COUNTED})
-            self.open_counts = False
         expected = {
             "navail": len(self.idle),
             "nusing": len(self.lent),
@@ -371,7 +344,6 @@ class Machine:
             "ntodel": 0,
             "sem": {"value": max(0, size - len(self.lent)), "init": size} if size else None,
             "shutdown": self.shut,
-            **{name: self.counted[name] for name in COUNTED},
         }
         assert {name: stats[name] for name in expected} == expected
         assert stats["ncreating"] >= stats["ncreated"]
