@@ -114,15 +114,6 @@ def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
         assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
 
 
-def test_retter_that_takes_the_object_out(make_pool: MakePool, factory: Factory) -> None:
-    """An object that its own `retter` takes out of the account is destroyed, not made available."""
-    pool: ppp.Pool[Resource] = make_pool(max_size=1, min_size=0, retter=lambda resource: pool._out(resource))
-    with pool.obj() as resource:
-        pass
-    assert resource.closings == 1
-    check_balance(pool, factory)
-
-
 def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
     """What has just been made is lent once, even if its opener took longer than its life."""
     life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}

@@ -45,7 +45,7 @@ class Storm(Factory):
         super().__init__()
         self.kills = kind == "holders are killed"
         self.torn = kind == "switches between any two lines"
-        self.rate = RATE
+        self.rate = 0.0
         self.busy: dict[Resource, str] = {}  # who has it in hand
         self.wrong: list[str] = []
         self.done: Counter[str] = Counter()
@@ -111,27 +111,6 @@ class Storm(Factory):
             if what != "close":
                 self.busy.pop(thing, None)
 
-    def build(self) -> ppp.Pool[Resource]:
-        """Build the pool; the constructor is part of the storm and may be interrupted."""
-        while True:
-            with suppress(KeyboardInterrupt, SystemExit):
-                return ppp.Pool(
-                    self,
-                    max_size=MOST,
-                    min_size=LEAST,
-                    max_use=7,
-                    max_avail_delay=0.01,
-                    max_using_delay_kill=0.02 if self.kills else 0.0,
-                    delay=0.005,
-                    health_freq=2,
-                    tracer=lambda _: self.fail("tracer"),
-                    max_lifetime=0.2,
-                    check_after_idle=0.002,
-                    invalidate_on=(Broken,),
-                    max_waiting=14,
-                    **HOOKS,
-                )
-
     def hold(self, thing: Resource, chance: random.Random) -> None:
         """Hold an object for a moment, and now and then for longer than the kill delay."""
         with self.in_hand(thing, "holder"):
@@ -190,7 +169,23 @@ class Storm(Factory):
 
     def blow(self) -> ppp.Pool[Resource]:
         """Let the storm blow for its time; give the pool as it left it."""
-        pool = self.build()
+        pool = ppp.Pool(
+            self,
+            max_size=MOST,
+            min_size=LEAST,
+            max_use=7,
+            max_avail_delay=0.01,
+            max_using_delay_kill=0.02 if self.kills else 0.0,
+            delay=0.005,
+            health_freq=2,
+            tracer=lambda _: self.fail("tracer"),
+            max_lifetime=0.2,
+            check_after_idle=0.002,
+            invalidate_on=(Broken,),
+            max_waiting=14,
+            **HOOKS,
+        )
+        self.rate = RATE
         stop = threading.Event()
         tasks = [start(self.work, pool, seed, stop) for seed in range(THREADS)]
         limit = time.monotonic() + SECONDS
@@ -201,7 +196,6 @@ class Storm(Factory):
         ):
             if GIL and hasattr(os, "fork") and (status := in_child(lambda: self.child(pool), int(PATIENCE))):
                 self.wrong.append(f"child ended with {status}")
-            self.tally("forks")
             stop.wait(0.01)
         stop.set()
         for task in tasks:

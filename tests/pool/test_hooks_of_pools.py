@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -76,14 +77,14 @@ def test_hooks_run_unlocked(factory: Factory, make_pool: MakePool, clock: Clock,
 
 
 @pytest.mark.parametrize("hook", ["opener", "getter", "retter", "reset", "health"])
-@pytest.mark.parametrize("what", ["__delete__", "shutdown", "drain"])
-def test_everything_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, what: str) -> None:
-    """An object that is closed, or drained, while a hook runs on it is closed once and not lent again."""
+@pytest.mark.parametrize("what", ["__delete__", "shutdown", "drain", "_out"])
+def test_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, what: str) -> None:
+    """What is closed, drained or taken out while a hook runs on it is closed once and not lent again."""
     closing: list[Callable[[], Any]] = []
 
     def close_all(resource: Resource) -> bool:
         if not closing:
-            closing.append(getattr(pool, what))
+            closing.append(functools.partial(getattr(pool, what), *[resource] * (what == "_out")))
             run_all(*closing)
         return True
 
