@@ -200,33 +200,24 @@ class Machine:
         self.do(lambda: self.pool.get(self.choose(None, 0, 0.0)))
         self.expect_get(self.result)
 
-    def expect_ret(self, thing: Thing) -> None:
-        """See what has to come of a return."""
+    def expect_ret(self, thing: Thing, broken: bool) -> None:
+        """See what has to come of a return; what is broken is destroyed, with neither hook."""
         for hook in ("retter", "reset"):
-            assert self.calls.count(hook) == (hook in self.hooks)
+            assert self.calls.count(hook) == (hook in self.hooks and not broken)
         surplus = thing.old or (self.max_size and self.alive > self.max_size)
         worn_out = 0 < self.features["max_use"] <= thing.uses
-        if surplus or worn_out or self.expired(thing) or "reset" in self.fired:
+        if broken or surplus or worn_out or self.expired(thing) or "reset" in self.fired:
             self.close(thing)
         else:
             self.lent.remove(thing)
             thing.back = self.clock.now
             self.idle.append(thing)
 
-    def expect_invalidated(self, thing: Thing) -> None:
-        """See that an object is destroyed instead of being returned."""
-        assert "retter" not in self.calls
-        self.close(thing)
-
     def ret(self) -> None:
-        thing = self.choose(*self.lent)
-        self.do(lambda: self.pool.ret(thing))
-        self.expect_ret(thing)
-
-    def invalidate(self) -> None:
-        thing = self.choose(*self.lent)
-        self.do(lambda: self.pool.invalidate(thing))
-        self.expect_invalidated(thing)
+        """Return an object, or have it destroyed."""
+        thing, broken = self.choose(*self.lent), self.choose(False, False, False, True)
+        self.do(lambda: (self.pool.invalidate if broken else self.pool.ret)(thing))
+        self.expect_ret(thing, broken)
 
     def with_obj(self) -> None:
         """Use an object in a block, which may end by an exception."""
@@ -241,7 +232,7 @@ class Machine:
 
         self.do(use)
         if self.expect_get(got[0] if got else None, body):
-            (self.expect_invalidated if isinstance(body, Broken) else self.expect_ret)(got[0])
+            self.expect_ret(got[0], isinstance(body, Broken))
 
     def wrong_return(self) -> None:
         """Return what is not lent: idle, destroyed, or never seen."""
@@ -324,7 +315,7 @@ class Machine:
         # time passes, but never to the very moment at which something is due
         self.clock.advance(self.choose(*10 * [0], 10, 10, 30, 50, 100, 500))
         steps = 4 * [self.get] + 3 * [self.with_obj, self.round] + 2 * [self.wrong_return, self.arm]
-        steps += [*3 * [self.ret], self.invalidate] * bool(self.lent)
+        steps += 4 * [self.ret] * bool(self.lent)
         steps += [self.drain, self.resize, self.close_all] + [self.fall_sick] * bool(self.idle)
         self.choose(*steps)()
         self.fill()
