@@ -60,10 +60,6 @@ class Fault(Exception):
     """What a failing hook raises."""
 
 
-class Broken(Exception):
-    """What a holder raises when its object is broken (`invalidate_on`)."""
-
-
 @functools.cache
 def jumps_back(code: CodeType) -> dict[int, bool]:
     """List the offsets of the jumps back in a function; whether one handler covers both ends of each."""

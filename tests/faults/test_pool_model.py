@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import Clock
 from helpers import HOUR
-from helpers_faults import STRESS, Broken, Fault, quiet
+from helpers_faults import STRESS, Fault, quiet
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -81,7 +81,7 @@ class Machine:
         self.max_size, self.min_size = self.choose(*SIZES)
         self.hooks = {"closer", "health", *data.draw(st.sets(st.sampled_from(HOOKS)))}
         parameters = self.features | {name: self.hook(name) for name in sorted(self.hooks)}
-        parameters |= {"timeout": 0.0, "invalidate_on": (Broken,), "delay": HOUR}
+        parameters |= {"timeout": 0.0, "invalidate_on": (BrokenPipeError,), "delay": HOUR}
         self.pool: Any = None
         self.do(lambda: Still(self.fun, self.max_size, self.min_size, **parameters))
         self.pool = self.result
@@ -222,7 +222,7 @@ class Machine:
     def with_obj(self) -> None:
         """Use an object in a block, which may end by an exception."""
         got: list[Thing] = []
-        body = self.choose(None, None, Fault(), Broken(), KeyboardInterrupt())
+        body = self.choose(None, None, Fault(), BrokenPipeError(), KeyboardInterrupt())
 
         def use() -> None:
             with self.pool.obj() as thing:
@@ -232,7 +232,7 @@ class Machine:
 
         self.do(use)
         if self.expect_get(got[0] if got else None, body):
-            self.expect_ret(got[0], isinstance(body, Broken))
+            self.expect_ret(got[0], isinstance(body, BrokenPipeError))
 
     def wrong_return(self) -> None:
         """Return what is not lent: idle, destroyed, or never seen."""
