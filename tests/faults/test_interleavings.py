@@ -6,7 +6,6 @@ import _thread
 import contextvars
 import functools
 import gc
-import random
 import sys
 import threading
 from contextlib import nullcontext
@@ -119,13 +118,6 @@ def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None
     life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}
     pool = make_pool(max_size=1, min_size=0, **life)
     assert pool.get(timeout=0) is factory.made[0]
-
-
-def test_numbers_of_the_program() -> None:
-    """The random part of a lifetime leaves the program's own random numbers alone."""
-    before = random.getstate()
-    with ppp.Pool(str, 1, max_lifetime=HOUR, delay=HOUR):
-        assert random.getstate() == before
 
 
 def test_another_proxy_that_is_unset() -> None:
