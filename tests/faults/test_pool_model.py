@@ -125,10 +125,11 @@ class Machine:
             thing.born = thing.back = self.clock.now
         self.idle += things
 
-    def close(self, thing: Thing) -> None:
-        """Strike out a thing, which has been closed."""
-        (self.idle if thing in self.idle else self.lent).remove(thing)
-        assert thing.closings == 1, f"{thing} is still open"
+    def close(self, *things: Thing) -> None:
+        """Strike out things, which have been closed."""
+        for thing in things:
+            (self.idle if thing in self.idle else self.lent).remove(thing)
+            assert thing.closings == 1, f"{thing} is still open"
 
     def expired(self, thing: Thing) -> bool:
         """Whether its lifetime is over: no step of time ends in the random part of it."""
@@ -245,8 +246,7 @@ class Machine:
         self.do(self.pool.drain)
         for thing in self.lent:
             thing.old = True
-        for thing in list(self.idle):
-            self.close(thing)
+        self.close(*self.idle)
 
     def resize(self) -> None:
         if self.shut:
@@ -261,14 +261,12 @@ class Machine:
         surplus = max(0, self.alive - self.max_size) if self.max_size else 0
         closed = [thing for thing in self.idle if thing.closings]
         assert len(closed) == min(surplus, len(self.idle))
-        for thing in closed:
-            self.close(thing)
+        self.close(*closed)
 
     def close_all(self) -> None:
         """Close every object, and keep the pool."""
         self.do(self.pool.__delete__)
-        for thing in [*self.idle, *self.lent]:
-            self.close(thing)
+        self.close(*self.idle, *self.lent)
 
     def shutdown(self) -> None:
         self.do(self.pool.shutdown)
@@ -287,9 +285,8 @@ class Machine:
             self.pool._empty()
 
         self.do(keep_house)
-        late = [thing for thing in self.lent if kill and now - thing.got >= kill]
-        for thing in late + [thing for thing in self.idle if self.expired(thing)]:
-            self.close(thing)
+        self.close(*[thing for thing in self.lent if kill and now - thing.got >= kill])
+        self.close(*filter(self.expired, self.idle))
         for thing in sorted(self.idle, key=lambda thing: (not thing.closings, thing.back)):
             if limit and now - thing.back >= limit and self.alive > self.min_size:
                 self.close(thing)
@@ -300,8 +297,7 @@ class Machine:
             assert all(thing in bad for thing in sick)
             assert failed >= len(bad) - len(sick) >= 0
             assert bad or not failed
-            for thing in bad:
-                self.close(thing)
+            self.close(*bad)
 
     def arm(self) -> None:
         """Let the next call of a hook fail."""
