@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,7 +227,7 @@ def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
 
 def at_rest(pool: ppp.Pool[Any], factory: Factory) -> None:
     """Check that nothing is lent, missing or left over, once a housekeeper has made what is missing."""
-    with suppress(AssertionError):
-        eventually(lambda: not imbalances(pool, factory), 2.0)
-        return  # not to be asked again: it may have begun meanwhile
-    assert not (found := imbalances(pool, factory)), found
+    limit = time.monotonic() + 2.0
+    while (found := imbalances(pool, factory)) and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert not found, found

@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from helpers import at_rest, imbalances
@@ -222,31 +223,19 @@ def quiet(*errors: type[BaseException]) -> Iterator[None]:
         if not isinstance(unraisable.exc_value, errors):
             shown(unraisable)
 
-    sys.unraisablehook, ppp.log.disabled = hook, True
-    try:
+    with mock.patch.object(sys, "unraisablehook", hook), mock.patch.object(ppp.log, "disabled", True):
         yield
-    finally:
-        sys.unraisablehook, ppp.log.disabled = shown, False
 
 
-Scenario = Callable[[Any], object]
-"""Has a strike do some work, and looks at what it has left."""
-
-
-def _run(scenario: Scenario, strike: Any) -> bool:
-    try:
-        scenario(strike)
-    except BaseException:
-        print(f"struck at {strike.at}")
-        raise
-    return strike.at is not None
+Scenario = Callable[[Any], bool]
+"""Has a strike do some work, and looks at what it has left; says whether it has struck."""
 
 
 def each_point(scenario: Scenario) -> None:
     """Run a scenario again and again, with a visit to each of its points in turn."""
 
     def visit_all() -> int:
-        return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+        return next(number for number in itertools.count(1) if not scenario(Visit(number)))
 
     with untraced():
         assert visit_all() > 5
@@ -260,7 +249,7 @@ def at_random(scenario: Scenario) -> None:
     with untraced(), quiet(KeyboardInterrupt, SystemExit):
         while time.monotonic() < limit or ring.struck <= 20:
             ring.at = None
-            _run(scenario, ring)
+            scenario(ring)
 
 
 Strike = Visit | Ring
@@ -277,7 +266,15 @@ def struck(test: Callable[..., None]) -> Any:
 
     @functools.wraps(test)
     def run(**given: Any) -> None:
-        given.get("strikes", each_point)(functools.partial(test, **given))
+        def scenario(strike: Any) -> bool:
+            try:
+                test(strike, **given)
+            except BaseException:
+                print(f"struck at {strike.at}")
+                raise
+            return strike.at is not None
+
+        given.get("strikes", each_point)(scenario)
 
     _, *fixtures = inspect.signature(test).parameters.values()
     vars(run)["__signature__"] = inspect.Signature(fixtures)
