@@ -357,7 +357,7 @@ def test_model(data: st.DataObject) -> None:
     """No sequence of uses and failures of a pool loses a permit or an object."""
     with quiet():
         machine = Machine(data)
-        try:
+        with machine.pool:  # shut down in any case: Hypothesis may break off the walk anywhere
             for _ in range(40):
                 machine.step()
             machine.armed.clear()
@@ -365,5 +365,3 @@ def test_model(data: st.DataObject) -> None:
             machine.fill()
             for _ in range(3):
                 machine.step()
-        finally:
-            machine.pool.shutdown()  # Hypothesis may break off the walk anywhere
