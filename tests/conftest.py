@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from helpers import Task, start
-from helpers_faults import untraced
+from helpers_faults import Account, untraced
 
 import ProxyPatternPool as ppp
 
@@ -73,6 +73,16 @@ class Resource:
     def check(self) -> bool:
         self.factory.happen("check", self)
         return self.healthy
+
+
+HOOKS: dict[str, Any] = {
+    "opener": Resource.open,
+    "getter": Resource.lend,
+    "retter": Resource.take_back,
+    "closer": Resource.close,
+    "health": Resource.check,
+    "reset": Resource.reset,
+}
 
 
 class Factory:
@@ -218,3 +228,11 @@ def _untraced(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stop the measuring of coverage in tests marked `untraced`: those that interrupt or take times."""
     with untraced() if request.node.get_closest_marker("untraced") else nullcontext():
         yield
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    """Give a maker of things, each of which has to be closed once in the end."""
+    account = Account()
+    yield account
+    assert account.alive == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +40,6 @@ def eventually(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
         assert time.monotonic() < limit, f"still not so after {seconds} s: {condition!r}"
         time.sleep(0.001)
     return value
-
-
-def wait_for(event: threading.Event, seconds: float = SECONDS) -> None:
-    """Wait for an event, and fail if it doesn't come."""
-    assert event.wait(seconds), f"nothing came in {seconds} s"
 
 
 def ended(thread: threading.Thread, seconds: float = SECONDS) -> None:
@@ -88,40 +82,31 @@ def run_all(*functions: Callable[[], Any], seconds: float = 10.0) -> list[Any]:
     return [task.result(seconds) for task in tasks]
 
 
-class Stop:
-    """A point in a hook where the first thread that comes is held until told to go."""
+class Gate:
+    """A point in a hook where the first thread that comes while it is shut is held until told to go."""
 
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.go = threading.Event()
-        self._first = itertools.count()
+    def __init__(self, shut: bool = False) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+        self._turns = iter([shut])
 
     def __call__(self, *_: object) -> bool:
         """Hold the first caller here, let the others pass, and be satisfied, as a hook."""
-        if next(self._first) == 0:
+        if next(self._turns, False):
             self.reached.set()
-            wait_for(self.go)
+            assert self.go.wait(SECONDS)
         return True
 
     def maker(self, fun: Callable[[int], Any]) -> Callable[[int], Any]:
         """Give a `fun` that stops here."""
         return lambda number: self() and fun(number)
 
-
-class Gate(Stop):
-    """A `Stop` that holds nobody before it is told whom."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._first = itertools.count(1)
-
     @contextmanager
     def holds(self, function: Callable[..., Any], *args: Any) -> Iterator[Task]:
         """Call a function in a thread, which is held here for the time of the block."""
-        self._first = itertools.count()
+        self._turns = iter([True])
         task = start(function, *args)
         try:
-            wait_for(self.reached)
+            assert self.reached.wait(SECONDS)
             yield task
         finally:
             self.go.set()
@@ -242,7 +227,7 @@ def imbalances(pool: ppp.Pool[Any], factory: Factory) -> dict[str, Any]:
 
 def at_rest(pool: ppp.Pool[Any], factory: Factory) -> None:
     """Check that nothing is lent, missing or left over, once a housekeeper has made what is missing."""
-    with suppress(AssertionError):
-        eventually(lambda: not imbalances(pool, factory), 2.0)
-        return  # not to be asked again: it may have begun meanwhile
-    assert not (found := imbalances(pool, factory)), found
+    limit = time.monotonic() + 2.0
+    while (found := imbalances(pool, factory)) and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert not found, found

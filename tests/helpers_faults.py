@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from helpers import at_rest, imbalances
@@ -51,14 +52,6 @@ SHARE = STRESS * 0.015 or 0.2
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Without it, 1 forked child in 300 is stuck in a lock of CPython's own, as of a dict (seen on 3.13.5)."""
 
-interruptible = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # pools that failing tests leave behind
-    pytest.mark.timeout(STRESS + 60),
-    pytest.mark.skipif(sys.implementation.name != "cpython", reason="where signals are taken is CPython's"),
-    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers with signals"),
-]
-"""Marks of a module about interruptions."""
-
 since_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes signals after any call")
 
 Work = Callable[[], object]
@@ -66,10 +59,6 @@ Work = Callable[[], object]
 
 class Fault(Exception):
     """What a failing hook raises."""
-
-
-class Broken(Exception):
-    """What a holder raises when its object is broken (`invalidate_on`)."""
 
 
 @functools.cache
@@ -234,35 +223,22 @@ def quiet(*errors: type[BaseException]) -> Iterator[None]:
         if not isinstance(unraisable.exc_value, errors):
             shown(unraisable)
 
-    sys.unraisablehook, ppp.log.disabled = hook, True
-    try:
+    with mock.patch.object(sys, "unraisablehook", hook), mock.patch.object(ppp.log, "disabled", True):
         yield
-    finally:
-        sys.unraisablehook, ppp.log.disabled = shown, False
 
 
-Scenario = Callable[[Any], object]
-"""Has a strike do some work, and looks at what it has left."""
-Strikes = Callable[[Scenario], None]
+Scenario = Callable[[Any], bool]
+"""Has a strike do some work, and looks at what it has left; says whether it has struck."""
 
 
-def _run(scenario: Scenario, strike: Any) -> bool:
-    try:
-        scenario(strike)
-    except BaseException:
-        print(f"struck at {strike.at}")
-        raise
-    return strike.at is not None
-
-
-def each_point(scenario: Scenario, least: int = 2) -> None:
-    """Run a scenario again and again, with a visit to each of its points in turn, at least to so many."""
+def each_point(scenario: Scenario) -> None:
+    """Run a scenario again and again, with a visit to each of its points in turn."""
 
     def visit_all() -> int:
-        return next(number for number in itertools.count(1) if not _run(scenario, Visit(number)))
+        return next(number for number in itertools.count(1) if not scenario(Visit(number)))
 
     with untraced():
-        assert visit_all() > least
+        assert visit_all() > 5
     if sys.gettrace() is not None:
         visit_all()
 
@@ -273,16 +249,36 @@ def at_random(scenario: Scenario) -> None:
     with untraced(), quiet(KeyboardInterrupt, SystemExit):
         while time.monotonic() < limit or ring.struck <= 20:
             ring.at = None
-            _run(scenario, ring)
-    print(f"\n{ring.struck} interruptions")
+            scenario(ring)
 
 
 Strike = Visit | Ring
+Strikes = Callable[[Scenario], None]
 
 by_both = pytest.mark.parametrize(
     "strikes", [pytest.param(strikes, marks=since_311) for strikes in (each_point, at_random)]
 )
-"""Runs a test with interruptions at each point, and with signals at random."""
+"""Has a test struck at each point, and by signals at random."""
+
+
+def struck(test: Callable[..., None]) -> Any:
+    """Make of a scenario, whose first parameter is the strike, a test: at each point, or `by_both`."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        def scenario(strike: Any) -> bool:
+            try:
+                test(strike, **given)
+            except BaseException:
+                print(f"struck at {strike.at}")
+                raise
+            return strike.at is not None
+
+        given.get("strikes", each_point)(scenario)
+
+    _, *fixtures = inspect.signature(test).parameters.values()
+    vars(run)["__signature__"] = inspect.Signature(fixtures)
+    return run
 
 
 def check_balance(pool: ppp.Pool[Any], makers: Any) -> None:
@@ -329,14 +325,6 @@ class Account:
         made = int(repr(self._numbers)[len("count(") : -1])
         closings = Counter(map(float, self.closed))
         return [number for number in range(made) if closings[number] != 1]
-
-
-@pytest.fixture
-def account() -> Iterator[Account]:
-    """Give a maker of things, each of which has to be closed once in the end."""
-    account = Account()
-    yield account
-    assert account.alive == []
 
 
 def in_child(work: Callable[[], object], seconds: int = 10) -> int:

@@ -146,7 +146,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_rounds.py::test_lifetime"),
     Mutant("Pool._announce", "a lending that the getter has ended is no answer",
            "return record.lending == lending and record.state is LENT", "return True",
-           "pool/test_hooks_of_pools.py::test_everything_closed_during_a_hook"),
+           "pool/test_hooks_of_pools.py::test_closed_during_a_hook"),
     Mutant("Pool.get", "an interrupted get gives up what it has", "self._discard(record, lending)", "pass",
            "faults/test_interruptions.py::test_interrupted[get-each_point]"),
     Mutant("Pool.get", "and the lock", "if lock._is_owned(): lock.release()", "pass",

@@ -30,5 +30,4 @@ def test_other_threads_are_as_fast_as_the_makers(make_pool: MakePool, max_size: 
         return time.perf_counter() - begin
 
     here, there = zip(*((seconds(), start(seconds).result(60.0)) for _ in range(15)), strict=True)
-    print(f"\nmaker's thread {min(here) / TURNS * 1e6:.2f} µs, another {min(there) / TURNS * 1e6:.2f} µs")
     assert min(there) <= 2 * min(here)

@@ -6,7 +6,6 @@ import _thread
 import contextvars
 import functools
 import gc
-import random
 import sys
 import threading
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from unittest import mock
 import pytest
 from conftest import Clock, Factory, Keep, MakePool, Resource, Spawn
 from helpers import HOUR, Gate, Task, waiting
-from helpers_faults import PATIENCE, Visit, check_balance, each_point, running_threads
+from helpers_faults import PATIENCE, Visit, check_balance, running_threads, struck
 
 import ProxyPatternPool as ppp
 
@@ -76,56 +75,42 @@ def test_turn_that_comes_as_the_time_is_over(
     check_balance(pool, factory)
 
 
-def test_housekeeper_is_started_once(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+@struck
+def test_housekeeper_is_started_once(visit: Visit, factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two creations that would start a housekeeper, which could not be started before, one does."""
     no_threads = mock.Mock(side_effect=RuntimeError("no more threads"))
-
-    def scenario(visit: Visit) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(_thread, "start_new_thread", no_threads)
-            pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
-        assert pool._housekeeper is None
-        threads, held = running_threads(), []
-        visit.deed = lambda: held.append(pool.get())
-        visit(lambda: held.append(pool.get()))
-        assert running_threads() == threads + 1
-        for resource in held:
-            pool.ret(resource)
-        pool.shutdown(delay=PATIENCE)
-
-    each_point(scenario)
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_threads)
+        pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
+    assert pool._housekeeper is None
+    threads, held = running_threads(), []
+    visit.deed = lambda: held.append(pool.get())
+    visit(lambda: held.append(pool.get()))
+    assert running_threads() == threads + 1
+    for resource in held:
+        pool.ret(resource)
+    pool.shutdown(delay=PATIENCE)
 
 
-def test_two_classes_at_once(spawn: Spawn) -> None:
+@struck
+def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
     """A proxy that draws objects of two classes at the same time has the special methods of both."""
 
     class Called:
         def __call__(self) -> None: ...
 
-    def scenario(visit: Visit) -> None:
-        proxy: Any = ppp.Proxy(fun=lambda number: ([], Called())[number], max_size=None)
-        others: list[Task] = []
+    proxy: Any = ppp.Proxy(fun=lambda number: ([], Called())[number], max_size=None)
+    others: list[Task] = []
 
-        def overtake() -> None:
-            others.append(spawn(proxy._get_obj))
-            others[0].join(0.01)  # it may have to wait for us
+    def overtake() -> None:
+        others.append(spawn(proxy._get_obj))
+        others[0].join(0.01)  # it may have to wait for us
 
-        visit.deed = overtake
-        visit(proxy._get_obj)
-        for other in others:
-            other.result()
-            assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
-
-    each_point(scenario)
-
-
-def test_retter_that_takes_the_object_out(make_pool: MakePool, factory: Factory) -> None:
-    """An object that its own `retter` takes out of the account is destroyed, not made available."""
-    pool: ppp.Pool[Resource] = make_pool(max_size=1, min_size=0, retter=lambda resource: pool._out(resource))
-    with pool.obj() as resource:
-        pass
-    assert resource.closings == 1
-    check_balance(pool, factory)
+    visit.deed = overtake
+    visit(proxy._get_obj)
+    for other in others:
+        other.result()
+        assert (callable(proxy), hasattr(type(proxy), "__len__")) == (True, True)
 
 
 def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
@@ -133,13 +118,6 @@ def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None
     life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}
     pool = make_pool(max_size=1, min_size=0, **life)
     assert pool.get(timeout=0) is factory.made[0]
-
-
-def test_numbers_of_the_program() -> None:
-    """The random part of a lifetime leaves the program's own random numbers alone."""
-    before = random.getstate()
-    with ppp.Pool(str, 1, max_lifetime=HOUR, delay=HOUR):
-        assert random.getstate() == before
 
 
 def test_another_proxy_that_is_unset() -> None:

@@ -10,6 +10,8 @@ import ctypes
 import gc
 import operator
 import random
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,14 +23,19 @@ import helpers_faults as faults
 import pytest
 from conftest import MakePool, Spawn
 from helpers import HOUR, Task, eventually, keep_house, run_all, waiting
+from helpers_faults import Account, Strike, Strikes, Visit, by_both, since_311, struck
 
 import ProxyPatternPool as ppp
 
-pytestmark = faults.interruptible
-account = faults.account
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # pools that failing tests leave behind
+    pytest.mark.timeout(faults.STRESS + 60),
+    pytest.mark.skipif(sys.implementation.name != "cpython", reason="where signals are taken is CPython's"),
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers with signals"),
+]
 
 
-def make(account: faults.Account, **parameters: Any) -> ppp.Pool[Any]:
+def make(account: Account, **parameters: Any) -> ppp.Pool[Any]:
     """Build a pool of things."""
     return ppp.Pool(account.fun, **{"max_size": 3, "closer": account.closer, **parameters})
 
@@ -42,7 +49,7 @@ def use(pool: ppp.Pool[Any]) -> None:
 class Subject:
     """A proxy and its pool, with a lent object and idle ones; what is done with them, and is in hand."""
 
-    def __init__(self, account: faults.Account, idle: int = 1, scope: str = "AUTO", **given: Any) -> None:
+    def __init__(self, account: Account, idle: int = 1, scope: str = "AUTO", **given: Any) -> None:
         self.account = account
         self.most = 0
         self.kept: list[Any] = []
@@ -184,32 +191,29 @@ GUESTS_OF_PROXIES: dict[str, Callable[[Subject], object]] = {
 }
 
 
-@faults.by_both
+@by_both
 @pytest.mark.parametrize("what", WORKS)
-def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes) -> None:
+@struck
+def test_interrupted(strike: Strike, account: Account, what: str, strikes: Strikes) -> None:
     """Whatever a pool or proxy does, an interruption at whichever moment loses no permit, object or lock.
 
     An interrupted `get` has lent nothing, and a `ret` that has begun is done. What is still the thread's
     own object of a proxy goes back with its next block.
     """
     work, parameters = WORKS[what]
-
-    def scenario(strike: faults.Strike) -> None:
-        it = Subject(account, **parameters)
-        strike(lambda: it.do(work))
-        if it.proxy._has_obj():
-            assert it.proxy._get_obj() in it.pool._using
-            it.block()
-        assert not it.proxy._has_obj()
-        assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
-        if what.startswith("ret") and it.mine in it.pool._using and strikes is faults.each_point:
-            assert strike.at is not None
-            assert strike.at[:2] == ("ret", "call"), "it has begun"
-        for thing in it.pool._using:
-            it.pool.ret(thing)
-        faults.check_usable(it.pool, account)
-
-    strikes(scenario)
+    it = Subject(account, **parameters)
+    strike(lambda: it.do(work))
+    if it.proxy._has_obj():
+        assert it.proxy._get_obj() in it.pool._using
+        it.block()
+    assert not it.proxy._has_obj()
+    assert all(thing in [it.mine, *it.kept] for thing in it.pool._using), "lent to nobody"
+    if what.startswith("ret") and it.mine in it.pool._using and strikes is faults.each_point:
+        assert strike.at is not None
+        assert strike.at[:2] == ("ret", "call"), "it has begun"
+    for thing in it.pool._using:
+        it.pool.ret(thing)
+    faults.check_usable(it.pool, account)
 
 
 @pytest.mark.parametrize(
@@ -223,86 +227,79 @@ def test_interrupted(account: faults.Account, what: str, strikes: faults.Strikes
         if not (guest == "turns over" and what.startswith(("ret", "invalidate")))
     ],
 )
-def test_guest_at_each_point(account: faults.Account, what: str, guest: str) -> None:
+@struck
+def test_guest_at_each_point(visit: Visit, account: Account, what: str, guest: str) -> None:
     """Whatever a signal handler does to the pool, whatever that is doing, nothing is lost."""
     work, parameters = WORKS[what]
-
-    def scenario(visit: faults.Visit) -> None:
-        it = Subject(account, **parameters)
-        it.pool._fun = it.fun
-        visit.deed = lambda: it.do(GUESTS[guest])
-        visit(lambda: it.do(work))
-        if what not in ("delete", "shutdown") and guest not in ("closes all", "shuts down"):
-            assert not set(it.kept) & set(account.closed), "closed while lent"
-        assert guest == "turns over" or len(set(it.kept)) == len(it.kept)
-        for thing in it.pool._using:
-            assert thing in [it.mine, *it.kept], "lent to nobody"
-            it.pool.ret(thing)
-        assert it.most <= (it.pool._max_size or 0)
-        faults.check_usable(it.pool, account)
-
-    faults.each_point(scenario)
+    it = Subject(account, **parameters)
+    it.pool._fun = it.fun
+    visit.deed = lambda: it.do(GUESTS[guest])
+    visit(lambda: it.do(work))
+    if what not in ("delete", "shutdown") and guest not in ("closes all", "shuts down"):
+        assert not set(it.kept) & set(account.closed), "closed while lent"
+    assert guest == "turns over" or len(set(it.kept)) == len(it.kept)
+    for thing in it.pool._using:
+        assert thing in [it.mine, *it.kept], "lent to nobody"
+        it.pool.ret(thing)
+    assert it.most <= (it.pool._max_size or 0)
+    faults.check_usable(it.pool, account)
 
 
 @pytest.mark.parametrize(
     ("guest", "scope"), [*((guest, "THREAD") for guest in GUESTS_OF_PROXIES), ("draw anew", "VERSATILE")]
 )
 @pytest.mark.parametrize("work", OF_PROXIES)
+@struck
 def test_guest_of_a_proxy_at_each_point(
-    account: faults.Account, work: Callable[[Subject], object], guest: str, scope: str
+    visit: Visit, account: Account, work: Callable[[Subject], object], guest: str, scope: str
 ) -> None:
     """Whatever a signal handler does to a proxy, in whatever draw, block or return, nothing is lost."""
-
-    def scenario(visit: faults.Visit) -> None:
-        it = Subject(account, scope=scope, min_size=0, max_size=2)
-        it.give_back()
-        visit.deed = lambda: GUESTS_OF_PROXIES[guest](it)
-        held: list[object] = []
-        visit(lambda: held.append(work(it)))
-        assert held != [False] or guest not in ("block", "draw"), "not lent"
-        pool = it.proxy._pool
-        if pool is not it.pool and work not in (Subject.block, Subject.nested_blocks):
-            it.pool.shutdown()  # what no block holds stays lent
-        assert not it.proxy._has_obj() or it.proxy._get_obj() in pool._using, "current, though idle"
-        it.proxy._ret_obj()
-        assert not it.proxy._has_obj()
-        faults.check_usable(pool, account)
-
-    faults.each_point(scenario)
+    it = Subject(account, scope=scope, min_size=0, max_size=2)
+    it.give_back()
+    visit.deed = lambda: GUESTS_OF_PROXIES[guest](it)
+    held: list[object] = []
+    visit(lambda: held.append(work(it)))
+    assert held != [False] or guest not in ("block", "draw"), "not lent"
+    pool = it.proxy._pool
+    if pool is not it.pool and work not in (Subject.block, Subject.nested_blocks):
+        it.pool.shutdown()  # what no block holds stays lent
+    assert not it.proxy._has_obj() or it.proxy._get_obj() in pool._using, "current, though idle"
+    it.proxy._ret_obj()
+    assert not it.proxy._has_obj()
+    faults.check_usable(pool, account)
 
 
 @pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
-def test_guest_ends_the_wait_of_its_own_thread(make_pool: MakePool, deed: str, gets: int) -> None:
+@struck
+def test_guest_ends_the_wait_of_its_own_thread(
+    visit: Visit, make_pool: MakePool, deed: str, gets: int
+) -> None:
     """A signal handler that returns the object, or shuts down, ends the wait that its thread begins."""
+    pool = make_pool(max_size=1)
+    held = [pool.get()]
 
-    def scenario(visit: faults.Visit) -> None:
-        pool = make_pool(max_size=1)
-        held = [pool.get()]
+    def come() -> None:
+        for resource in held:
+            pool.ret(resource) if deed == "ret" else pool.shutdown()
+        held.clear()
 
-        def come() -> None:
-            for resource in held:
-                pool.ret(resource) if deed == "ret" else pool.shutdown()
-            held.clear()
+    def wait() -> None:
+        with suppress(ppp.PoolException):
+            pool.ret(pool.get(timeout=faults.PATIENCE))
 
-        def wait() -> None:
-            with suppress(ppp.PoolException):
-                pool.ret(pool.get(timeout=faults.PATIENCE))
-
-        late = threading.Timer(0.02, come)
-        late.start()
-        visit.deed = come
-        start = time.monotonic()
-        visit(wait)
-        assert time.monotonic() - start < faults.PATIENCE / 2
-        assert pool._nuses == gets
-        late.cancel()
-        late.join()
-
-    faults.each_point(scenario)
+    late = threading.Timer(0.02, come)
+    late.start()
+    visit.deed = come
+    start = time.monotonic()
+    visit(wait)
+    assert time.monotonic() - start < faults.PATIENCE / 2
+    assert pool._nuses == gets
+    late.cancel()
+    late.join()
 
 
 @pytest.mark.untraced
-def test_finalizer_uses_the_pool(account: faults.Account) -> None:
+def test_finalizer_uses_the_pool(account: Account) -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
     proxy: Any = ppp.Proxy(fun=account.fun, max_size=4, min_size=2, max_use=3, closer=account.closer)
     pool, seen = proxy._pool, list[int]()
@@ -334,139 +331,124 @@ def test_finalizer_uses_the_pool(account: faults.Account) -> None:
     faults.check_usable(pool, account)
 
 
-@faults.by_both
-def test_interrupted_constructor_leaves_nothing(account: faults.Account, strikes: faults.Strikes) -> None:
+@by_both
+@struck
+def test_interrupted_constructor_leaves_nothing(strike: Strike, account: Account, strikes: Strikes) -> None:
     """A constructor interrupted at whichever moment leaves no open object and no running thread."""
     threads = faults.running_threads()
-
-    def scenario(strike: faults.Strike) -> None:
-        pools: list[ppp.Pool[Any]] = []
-        strike(lambda: pools.append(make(account, min_size=2, delay=HOUR, opener=abs)))
-        for pool in pools:
-            pool.shutdown()
-        if account.alive:
-            gc.collect()
-        assert account.alive == []
-
-    strikes(scenario)
+    pools: list[ppp.Pool[Any]] = []
+    strike(lambda: pools.append(make(account, min_size=2, delay=HOUR, opener=abs)))
+    for pool in pools:
+        pool.shutdown()
+    if account.alive:
+        gc.collect()
+    assert account.alive == []
     eventually(lambda: faults.running_threads() <= threads)
 
 
-@faults.by_both
-def test_interrupted_shutdown_closes_all(account: faults.Account, strikes: faults.Strikes) -> None:
+@by_both
+@struck
+def test_interrupted_shutdown_closes_all(strike: Strike, account: Account, strikes: Strikes) -> None:
     """A shutdown that has begun closes everything, and ends the housekeeper, wherever it is interrupted."""
-
-    def scenario(strike: faults.Strike) -> None:
-        pool = make(account, max_size=3, min_size=3, delay=HOUR)
-        held, thread = pool.get(), pool._housekeeper
-        assert thread is not None
-        strike(pool.shutdown)
-        if not pool._shutdown or strikes is faults.at_random:
-            pool.shutdown()
-        assert account.alive == []
-        thread.join(faults.PATIENCE / 4)
-        assert not thread.is_alive()
-        pool.ret(held)
-        faults.check_balance(pool, account)
-
-    strikes(scenario)
+    pool = make(account, max_size=3, min_size=3, delay=HOUR)
+    held, thread = pool.get(), pool._housekeeper
+    assert thread is not None
+    strike(pool.shutdown)
+    if not pool._shutdown or strikes is faults.at_random:
+        pool.shutdown()
+    assert account.alive == []
+    thread.join(faults.PATIENCE / 4)
+    assert not thread.is_alive()
+    pool.ret(held)
+    faults.check_balance(pool, account)
 
 
-@faults.since_311
+@since_311
 @pytest.mark.parametrize("what", ["ret", "invalidate"])
-def test_interrupted_waiter_leaves_all_to_the_next(account: faults.Account, spawn: Spawn, what: str) -> None:
+@struck
+def test_interrupted_waiter_leaves_all_to_the_next(
+    visit: Visit, account: Account, spawn: Spawn, what: str
+) -> None:
     """A waiter interrupted before or after its turn has come, with an object or without, loses neither."""
 
     def give_back(pool: ppp.Pool[Any], thing: Any, over: threading.Event) -> None:
         eventually(lambda: pool.stats()["nwaiting"] == 1 or over.is_set())
         getattr(pool, what)(thing)
 
-    def scenario(visit: faults.Visit) -> None:
-        pool = make(account, max_size=1, min_size=0, health=operator.not_, check_after_idle=0.0, delay=HOUR)
-        over = threading.Event()
-        task = spawn(give_back, pool, pool.get(), over)
-        visit(lambda: use(pool))
-        over.set()
-        task.result()
-        faults.check_usable(pool, account)
-
-    faults.each_point(scenario, least=10)
+    pool = make(account, max_size=1, min_size=0, health=operator.not_, check_after_idle=0.0, delay=HOUR)
+    over = threading.Event()
+    task = spawn(give_back, pool, pool.get(), over)
+    visit(lambda: use(pool))
+    over.set()
+    task.result()
+    faults.check_usable(pool, account)
 
 
-@faults.since_311
-def test_interrupted_return_ends_no_later_lending(account: faults.Account, spawn: Spawn) -> None:
+@since_311
+@struck
+def test_interrupted_return_ends_no_later_lending(visit: Visit, account: Account, spawn: Spawn) -> None:
     """A return that is interrupted when its object is lent to somebody else leaves that lending alone."""
+    pool = make(account, max_size=1, min_size=0)
+    mine = pool.get()
+    other = spawn(pool.get, faults.PATIENCE)
+    waiting(pool, 1)
 
-    def scenario(visit: faults.Visit) -> None:
-        pool = make(account, max_size=1, min_size=0)
-        mine = pool.get()
-        other = spawn(pool.get, faults.PATIENCE)
-        waiting(pool, 1)
+    def strike() -> None:
+        other.join(0.05)
+        raise KeyboardInterrupt
 
-        def strike() -> None:
-            other.join(0.05)
-            raise KeyboardInterrupt
-
-        visit.deed = strike
-        visit(lambda: pool.ret(mine))
-        other.join(1.0)
-        if other.is_alive():  # the return had not begun
-            pool.ret(mine)
-        assert list(pool._using) == [other.result()]
-        pool.ret(other.result())
-        faults.check_usable(pool, account)
-
-    faults.each_point(scenario)
+    visit.deed = strike
+    visit(lambda: pool.ret(mine))
+    other.join(1.0)
+    if other.is_alive():  # the return had not begun
+        pool.ret(mine)
+    assert list(pool._using) == [other.result()]
+    pool.ret(other.result())
+    faults.check_usable(pool, account)
 
 
-@faults.since_311
+@since_311
 @pytest.mark.parametrize("scope", ["THREAD", "VERSATILE", "SHARED"])
-def test_interrupted_draw_without_a_pool(spawn: Spawn, scope: str) -> None:
+@struck
+def test_interrupted_draw_without_a_pool(visit: Visit, spawn: Spawn, scope: str) -> None:
     """Without a pool, an interrupted draw leaves a proxy that draws again, a shared one in any thread."""
-
-    def scenario(visit: faults.Visit) -> None:
-        proxy: Any = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[scope], max_size=None)
-        visit(proxy._get_obj)
-        drawn = spawn(proxy._get_obj).result()
-        assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
-        assert proxy._nobjs <= 3
-
-    faults.each_point(scenario)
+    proxy: Any = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[scope], max_size=None)
+    visit(proxy._get_obj)
+    drawn = spawn(proxy._get_obj).result()
+    assert (drawn is proxy._get_obj() is proxy._get_obj()) is (scope == "SHARED")
+    assert proxy._nobjs <= 3
 
 
-@faults.since_311
+@since_311
 @pytest.mark.parametrize("before", ["nothing", "object", "function"])
 @pytest.mark.parametrize("after", ["object", "function"])
-def test_interrupted_setting(account: faults.Account, before: str, after: str) -> None:
+@struck
+def test_interrupted_setting(visit: Visit, account: Account, before: str, after: str) -> None:
     """A proxy whose setting is interrupted is as it was, or set anew, in all respects; nothing stays open."""
     starts: dict[str, dict[str, Any]] = {"object": {"obj": "old"}, "function": {"fun": account.fun}}
     start = starts.get(before, {})
-
-    def scenario(visit: faults.Visit) -> None:
-        proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
-        former = proxy._pool
-        if former is not None:
-            former.ret(former.get())
-        given = {"obj": ["new"]} if after == "object" else {"fun": account.fun}
-        visit(lambda: proxy._set(**given))
-        try:
-            thing = proxy._get_obj(timeout=1.0)
-        except ppp.ProxyUnset:
-            assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
-        else:
-            assert isinstance(thing, faults.Thing) or thing in ("old", ["new"])
-            assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
-            assert (proxy._pool is None) is not isinstance(thing, faults.Thing)
-            assert proxy._pool is None or list(proxy._pool._using) == [thing]
-            assert former is None or former._shutdown is not (proxy._pool is former)
-            proxy._ret_obj()
-        proxy._set_obj(None)
-        if account.alive:
-            del former
-            gc.collect()
-        assert account.alive == []
-
-    faults.each_point(scenario)
+    proxy: Any = ppp.Proxy(max_size=2, min_size=2, closer=account.closer, **start)
+    former = proxy._pool
+    if former is not None:
+        former.ret(former.get())
+    given = {"obj": ["new"]} if after == "object" else {"fun": account.fun}
+    visit(lambda: proxy._set(**given))
+    try:
+        thing = proxy._get_obj(timeout=1.0)
+    except ppp.ProxyUnset:
+        assert (before, str(proxy)) == ("nothing", "<Proxy unset>")
+    else:
+        assert isinstance(thing, faults.Thing) or thing in ("old", ["new"])
+        assert hasattr(type(proxy), "__len__") is hasattr(type(thing), "__len__")
+        assert (proxy._pool is None) is not isinstance(thing, faults.Thing)
+        assert proxy._pool is None or list(proxy._pool._using) == [thing]
+        assert former is None or former._shutdown is not (proxy._pool is former)
+        proxy._ret_obj()
+    proxy._set_obj(None)
+    if account.alive:
+        del former
+        gc.collect()
+    assert account.alive == []
 
 
 def refusing() -> Any:
@@ -476,7 +458,7 @@ def refusing() -> Any:
     return lock
 
 
-def test_destruction_interrupted_before_the_lock(account: faults.Account) -> None:
+def test_destruction_interrupted_before_the_lock(account: Account) -> None:
     """An interruption while a thread waits for the lock, to destroy an object, leaves that to others."""
     pool = make(account)
     pool._out(pool.get())
@@ -487,7 +469,7 @@ def test_destruction_interrupted_before_the_lock(account: faults.Account) -> Non
     faults.check_usable(pool, account)
 
 
-def test_setting_interrupted_before_its_lock(account: faults.Account) -> None:
+def test_setting_interrupted_before_its_lock(account: Account) -> None:
     """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
     proxy: Any = ppp.Proxy("old", closer=account.closer)
     for setter, given in ((proxy._set_obj, ["new"]), (proxy._set_fun, account.fun)):
@@ -526,9 +508,9 @@ class Victim(Task):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt))
 
 
-@faults.since_311
+@since_311
 @pytest.mark.parametrize("through", ["pool", "proxy"])
-def test_exceptions_injected_into_threads(account: faults.Account, through: str) -> None:
+def test_exceptions_injected_into_threads(account: Account, through: str) -> None:
     """Exceptions injected into four threads that use two objects in blocks, and time out, lose nothing."""
     proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, min_size=1, max_use=5, closer=account.closer)
     borrow: Callable[[float], Any] = proxy._pool.obj if through == "pool" else proxy._obj

@@ -18,26 +18,15 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import Factory, Resource
+from conftest import HOOKS, Factory, Resource
 from helpers import keep_house, rounds, start
-from helpers_faults import GIL, PATIENCE, STRESS, Broken, Fault, check_usable, in_child, switching
+from helpers_faults import GIL, PATIENCE, STRESS, Fault, check_usable, in_child, switching
 
 import ProxyPatternPool as ppp
 
 SECONDS = (STRESS or 6.0) / 3
-THREADS = 16
 MOST = 4
 LEAST = 2
-HOOKS: dict[str, Any] = {
-    "opener": Resource.open,
-    "getter": Resource.lend,
-    "retter": Resource.take_back,
-    "closer": Resource.close,
-    "health": Resource.check,
-    "reset": Resource.reset,
-}
-RATE = 0.03
-"""How often a hook fails."""
 
 pytestmark = [
     pytest.mark.untraced,
@@ -53,7 +42,7 @@ class Storm(Factory):
         super().__init__()
         self.kills = kind == "holders are killed"
         self.torn = kind == "switches between any two lines"
-        self.rate = RATE
+        self.rate = 0.0  # how often a hook fails
         self.busy: dict[Resource, str] = {}  # who has it in hand
         self.wrong: list[str] = []
         self.done: Counter[str] = Counter()
@@ -119,27 +108,6 @@ class Storm(Factory):
             if what != "close":
                 self.busy.pop(thing, None)
 
-    def build(self) -> ppp.Pool[Resource]:
-        """Build the pool; the constructor is part of the storm and may be interrupted."""
-        while True:
-            with suppress(KeyboardInterrupt, SystemExit):
-                return ppp.Pool(
-                    self,
-                    max_size=MOST,
-                    min_size=LEAST,
-                    max_use=7,
-                    max_avail_delay=0.01,
-                    max_using_delay_kill=0.02 if self.kills else 0.0,
-                    delay=0.005,
-                    health_freq=2,
-                    tracer=lambda _: self.fail("tracer"),
-                    max_lifetime=0.2,
-                    check_after_idle=0.002,
-                    invalidate_on=(Broken,),
-                    max_waiting=14,
-                    **HOOKS,
-                )
-
     def hold(self, thing: Resource, chance: random.Random) -> None:
         """Hold an object for a moment, and now and then for longer than the kill delay."""
         with self.in_hand(thing, "holder"):
@@ -159,7 +127,7 @@ class Storm(Factory):
             with pool.obj(timeout) as thing:
                 self.hold(thing, chance)
                 if chance.random() < 0.2:
-                    raise chance.choice((Fault, Broken, KeyboardInterrupt))("body")
+                    raise chance.choice((Fault, BrokenPipeError, KeyboardInterrupt))("body")
         elif draw < 0.87:
             self.tally("foreign")
             pool.ret(Resource(self, -1, -1))
@@ -181,7 +149,7 @@ class Storm(Factory):
         if self.torn:
             sys.settrace(between_lines)
         while not stop.is_set():
-            with suppress(ppp.TimeOut, Fault, Broken, KeyboardInterrupt, SystemExit):
+            with suppress(ppp.TimeOut, Fault, BrokenPipeError, KeyboardInterrupt, SystemExit):
                 self.use(pool, chance)
         sys.settrace(None)
 
@@ -195,27 +163,6 @@ class Storm(Factory):
             assert pool._housekeeper.is_alive()
         pool.shutdown(delay=PATIENCE / 4)
         return self.closings == theirs + [1] * (len(self.made) - len(theirs))
-
-    def blow(self) -> ppp.Pool[Resource]:
-        """Let the storm blow for its time; give the pool as it left it."""
-        pool = self.build()
-        stop = threading.Event()
-        tasks = [start(self.work, pool, seed, stop) for seed in range(THREADS)]
-        limit = time.monotonic() + SECONDS
-        while (
-            (time.monotonic() < limit or not self.enough)
-            and not self.wrong
-            and all(task.is_alive() for task in tasks)
-        ):
-            if GIL and hasattr(os, "fork") and (status := in_child(lambda: self.child(pool), int(PATIENCE))):
-                self.wrong.append(f"child ended with {status}")
-            self.tally("forks")
-            stop.wait(0.01)
-        stop.set()
-        for task in tasks:
-            task.result(PATIENCE)
-        self.rate = 0.0
-        return pool
 
 
 def between_lines(frame: FrameType, event: str, arg: object) -> Any:
@@ -233,7 +180,38 @@ def test_storm(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     storm = Storm(kind)
     monkeypatch.setattr(ppp.log, "filters", [storm.note])
     with switching(1e-6):
-        pool = storm.blow()
+        pool = ppp.Pool(
+            storm,
+            max_size=MOST,
+            min_size=LEAST,
+            max_use=7,
+            max_avail_delay=0.01,
+            max_using_delay_kill=0.02 if storm.kills else 0.0,
+            delay=0.005,
+            health_freq=2,
+            tracer=lambda _: storm.fail("tracer"),
+            max_lifetime=0.2,
+            check_after_idle=0.002,
+            invalidate_on=(BrokenPipeError,),
+            max_waiting=14,
+            **HOOKS,
+        )
+        storm.rate = 0.03
+        stop = threading.Event()
+        tasks = [start(storm.work, pool, seed, stop) for seed in range(16)]
+        limit = time.monotonic() + SECONDS
+        while (
+            (time.monotonic() < limit or not storm.enough)
+            and not storm.wrong
+            and all(task.is_alive() for task in tasks)
+        ):
+            if GIL and hasattr(os, "fork") and (status := in_child(lambda: storm.child(pool), int(PATIENCE))):
+                storm.wrong.append(f"child ended with {status}")
+            stop.wait(0.01)
+        stop.set()
+        for task in tasks:
+            task.result(PATIENCE)
+    storm.rate = 0.0
     assert storm.wrong[:3] == []
     pool.resize(min_size=LEAST, max_size=MOST)
     rounds(pool)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Clock, Factory, MakePool, Resource
+from conftest import HOOKS, Clock, Factory, MakePool, Resource
 from helpers import HOUR, at_rest, keep_house, run_all
 
 import ProxyPatternPool as ppp
-
-HOOKS: dict[str, Any] = {
-    "opener": Resource.open,
-    "getter": Resource.lend,
-    "retter": Resource.take_back,
-    "closer": Resource.close,
-    "health": Resource.check,
-    "reset": Resource.reset,
-}
 
 
 def test_order(factory: Factory, make_pool: MakePool) -> None:
@@ -85,14 +77,14 @@ def test_hooks_run_unlocked(factory: Factory, make_pool: MakePool, clock: Clock,
 
 
 @pytest.mark.parametrize("hook", ["opener", "getter", "retter", "reset", "health"])
-@pytest.mark.parametrize("what", ["__delete__", "shutdown", "drain"])
-def test_everything_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, what: str) -> None:
-    """An object that is closed, or drained, while a hook runs on it is closed once and not lent again."""
+@pytest.mark.parametrize("what", ["__delete__", "shutdown", "drain", "_out"])
+def test_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, what: str) -> None:
+    """What is closed, drained or taken out while a hook runs on it is closed once and not lent again."""
     closing: list[Callable[[], Any]] = []
 
     def close_all(resource: Resource) -> bool:
         if not closing:
-            closing.append(getattr(pool, what))
+            closing.append(functools.partial(getattr(pool, what), *[resource] * (what == "_out")))
             run_all(*closing)
         return True
 
@@ -100,7 +92,8 @@ def test_everything_closed_during_a_hook(factory: Factory, make_pool: MakePool, 
     pool = make_pool(max_size=2, min_size=0, **hooks)
     with contextlib.suppress(ppp.PoolException), pool.obj() as lent:
         assert lent.alive
-    keep_house(pool)
+    if hook == "health":
+        keep_house(pool)
     assert closing
     assert factory.made[0].closings == 1 or what == "drain"
     at_rest(pool, factory)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, MakePool, Messages, Resource, Spawn
@@ -153,15 +153,10 @@ def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: s
         resource.check()
         return False
 
-    handler: Any = logging.Handler()
-    handler.emit = no_luck
     pool = make_pool(max_size=4, min_size=2, delay=BUSY, opener=Resource.open, health=check)
-    ppp.log.addHandler(handler)
-    try:
+    with mock.patch.object(ppp.log, "handlers", [mock.Mock(level=0, handle=no_luck)]):
         factory.fails[name] = error("no luck")
         rounds(pool)  # each makes, opens, refuses and closes something
-    finally:
-        ppp.log.removeHandler(handler)
     del factory.fails[name]
     made = len(factory.made)
     eventually(lambda: len(factory.made) >= made + 3)
@@ -173,20 +168,17 @@ def test_thread_outlives_failures(factory: Factory, make_pool: MakePool, name: s
 class TimedLock(type(threading.RLock())):  # type: ignore[misc]
     """A lock that measures how long it is held at most, in processor time of its holder."""
 
-    depth = since = longest = 0.0
+    longest = 0.0
+    since: tuple[float, ...] = ()
 
-    def acquire(self, *args: Any) -> bool:
-        got = bool(super().acquire(*args))
-        self.depth += 1
-        self.since = self.since if self.depth > 1 else time.thread_time()
-        return got
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.since = (*self.since, time.thread_time())
 
-    def release(self, *_: object) -> None:
-        self.depth -= 1
-        self.longest = max(self.longest, time.thread_time() - self.since)
+    def __exit__(self, *_: object) -> None:
+        self.longest = max(self.longest, time.thread_time() - self.since[-1])
+        self.since = self.since[:-1]
         super().release()
-
-    __enter__, __exit__ = acquire, release
 
 
 def measure(size: int) -> tuple[float, float]:

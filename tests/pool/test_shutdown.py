@@ -15,24 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import Factory, MakePool, Messages, Resource, Spawn
-from helpers import (
-    BUSY,
-    HOUR,
-    SECONDS,
-    Gate,
-    Stop,
-    Thing,
-    at_rest,
-    ended,
-    eventually,
-    no_luck,
-    numbers,
-    rounds,
-    run_all,
-    uncollected,
-    wait_for,
-    waiting,
-)
+from helpers import BUSY, HOUR, Gate, Thing, at_rest, ended, eventually, no_luck, numbers, rounds, uncollected
 
 import ProxyPatternPool as ppp
 
@@ -57,11 +40,11 @@ def test_shutdown(factory: Factory, make_pool: MakePool, messages: Messages) -> 
 @pytest.mark.parametrize("busy", [False, True], ids=["asleep", "busy"])
 def test_prompt(make_pool: MakePool, messages: Messages, busy: bool) -> None:
     """The housekeeper is woken, and waited for no longer than `delay`, with a warning if that ran out."""
-    stop = Stop()
+    stop = Gate(shut=True)
     pool = make_pool(health=stop, delay=BUSY if busy else HOUR)
     thread: Any = pool._housekeeper
     if busy:
-        wait_for(stop.reached)
+        assert stop.reached.wait(5.0)
     start = time.monotonic()
     pool.shutdown(delay=0.01 if busy else 30.0)
     assert time.monotonic() - start < 5.0
@@ -75,7 +58,7 @@ def test_by_the_housekeeper(make_pool: MakePool, messages: Messages) -> None:
     """A hook may shut the pool down in the housekeeper's thread, which does not wait for itself."""
     pool: Any = make_pool(min_size=2, delay=BUSY)
     thread = pool._housekeeper
-    pool._health = lambda _: pool.shutdown(delay=SECONDS) is None
+    pool._health = lambda _: pool.shutdown(delay=5.0) is None
     ended(thread)
     assert (pool._shutdown, messages("ERROR")) == (True, [])
 
@@ -98,12 +81,12 @@ def test_nothing_old_is_lent_once_it_has_begun(make_pool: MakePool, how: str) ->
 
 
 @pytest.mark.parametrize("how", ["get", "resize"])
-def test_during_a_creation(factory: Factory, make_pool: MakePool, how: str) -> None:
+def test_during_a_creation(factory: Factory, make_pool: MakePool, spawn: Spawn, how: str) -> None:
     """An object still being made at the shutdown is closed, not lent, and no other is made."""
     gate = Gate()
     pool = make_pool(gate.maker(factory), max_size=4, min_size=0, closer=Resource.close)
     with gate.holds(getattr(pool, how), 3) as task:
-        run_all(pool.shutdown, seconds=2.0)
+        spawn(pool.shutdown).result(2.0)
     with pytest.raises(ppp.PoolException, match="shutting down") if how == "get" else nullcontext():
         task.result()
     assert factory.closings == [1]
@@ -123,7 +106,7 @@ def test_grace(make_pool: MakePool, factory: Factory, spawn: Spawn, messages: Me
     pool = make_pool(max_size=2, min_size=2)
     lent = [pool.get(), pool.get()]
     waiter = spawn(pool.get)
-    waiting(pool, 1)
+    eventually(lambda: pool.stats()["nwaiting"] == 1)
     endings = [spawn(pool.shutdown, grace=60.0) for _ in range(2)]
     with pytest.raises(ppp.PoolException, match="shutting down") as raised:
         waiter.result()

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 from conftest import Factory, Keep, Messages, Resource, Spawn
-from helpers import Stop, run_all, wait_for
+from helpers import SECONDS, Gate, run_all
 from helpers_proxy import SCOPES, Conn, Scope, all_back, drawn, held_elsewhere, in_thread, of_each_kind, use
 
 import ProxyPatternPool as ppp
@@ -192,11 +192,11 @@ def test_numbers_begin_anew() -> None:
 
 def test_shared_function_makes_one(factory: Factory, spawn: Spawn) -> None:
     """With scope SHARED, threads that come together wait for one object, made once, without a pool."""
-    stop = Stop()
+    stop = Gate(shut=True)
     proxy: Any = ppp.Proxy(fun=stop.maker(factory), scope=Scope.SHARED)
     assert (proxy._has_obj(), proxy._nobjs, proxy._pool) == (False, 0, None)
     tasks = [spawn(proxy._get_obj) for _ in range(8)]
-    wait_for(stop.reached)
+    assert stop.reached.wait(SECONDS)
     tasks[-1].join(0.05)
     assert all(task.is_alive() for task in tasks)
     stop.go.set()

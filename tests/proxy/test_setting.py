@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from conftest import Factory, Keep, Messages, Resource, Spawn
-from helpers import Hostile, Stop, numbers, wait_for
+from helpers import SECONDS, Gate, Hostile, numbers
 from helpers_proxy import Conn, Scope, drawn, in_thread
 
 import ProxyPatternPool as ppp
@@ -189,7 +189,7 @@ def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, sett
 @pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
 def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
     """A draw that is overtaken by a setting gives an open object, or the error of the pool; none is lost."""
-    stop = Stop()
+    stop = Gate(shut=True)
 
     def work() -> None:
         with contextlib.suppress(ppp.PoolException), proxy._obj() as obj:
@@ -198,7 +198,7 @@ def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
     proxy = keep(ppp.Proxy(fun=stop.maker(Conn), scope=scope, max_size=1, min_size=0, closer=Conn.close))
     old = proxy._pool
     task = spawn(work)
-    wait_for(stop.reached)
+    assert stop.reached.wait(SECONDS)
     setting = spawn(proxy.set_fun, lambda number: Conn(10 + number))
     setting.join(0.05)
     stop.go.set()
