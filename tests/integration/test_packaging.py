@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -63,9 +65,22 @@ def files(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def environment(folder: Path) -> Path:
-    """Make an empty environment in a folder, and give its interpreter."""
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
+def pythons() -> list[tuple[int, str]]:
+    """Find the interpreters of this machine that the library supports, one for each version."""
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    folders += Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/*/bin")
+    found = {sys.version_info.minor: sys.executable}
+    for path in [path for folder in folders for path in folder.glob("python3.1[0-9]")]:
+        ask = [str(path), "-c", "import ensurepip, sys, venv; print(sys.version_info.minor)"]
+        asked = subprocess.run(ask, capture_output=True, text=True, env=ENVIRON)
+        if asked.returncode == 0:
+            found.setdefault(int(asked.stdout), str(path))
+    return sorted(found.items())
+
+
+def environment(python: str, folder: Path) -> Path:
+    """Make an empty environment of some interpreter in a folder, and give its own interpreter."""
+    run(python, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
     return folder / "venv" / "bin" / "python"
 
 
@@ -128,14 +143,16 @@ def test_metadata(files: dict[str, bytes]) -> None:
     assert [name for name in linked if not (ROOT / name.partition("#")[0]).is_file()] == []
 
 
-def test_readme_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    """The wheel installs with nothing else, knows its version, and each example of the README runs."""
-    interpreter = environment(tmp_path)
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+def test_readme_runs_in_an_empty_environment(which: str, wheel: Path, tmp_path: Path) -> None:
+    """The wheel installs on the oldest and the newest Python found, and each example of the README runs."""
+    minor, python = pythons()[0 if which == "oldest" else -1]
+    interpreter = environment(python, tmp_path)
     install(interpreter, wheel)
-    program = """import importlib.metadata as metadata, ProxyPatternPool as ppp
-print(ppp.__version__, metadata.version("ProxyPatternPool"))"""
+    program = """import importlib.metadata as metadata, sys, ProxyPatternPool as ppp
+print(sys.version_info.minor, ppp.__version__, metadata.version("ProxyPatternPool"))"""
     shown = run(interpreter, "-I", "-c", program, folder=tmp_path).split()
-    assert shown == [ppp.__version__] * 2
+    assert shown == [str(minor), ppp.__version__, ppp.__version__]
     codes = [block.code for block in pages.blocks(ROOT / "README.md") if block.language == "python"]
     alone = [code for code in codes if "flask" not in code]  # test_pages.py runs the others
     assert len(alone) >= 2
@@ -156,7 +173,7 @@ def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(old, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    interpreter = environment(tmp_path)
+    interpreter = environment(sys.executable, tmp_path)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     module, package = site / "ProxyPatternPool.py", site / "ProxyPatternPool"
     program = "import ProxyPatternPool as ppp; print(ppp.__version__, ppp.__file__)"
@@ -172,7 +189,7 @@ def test_upgrade_in_place(wheel: Path, tmp_path: Path) -> None:
 def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: programs, and an environment with the wheel; the tree cannot be found from there."""
     folder = tmp_path_factory.mktemp("user")
-    install(environment(folder), wheel)
+    install(environment(sys.executable, folder), wheel)
     for program in PROGRAMS.glob("*.py"):
         shutil.copy(program, folder)
     return folder

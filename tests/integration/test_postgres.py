@@ -1,4 +1,4 @@
-"""Pools of connections to a real PostgreSQL: an outage, and worker processes.
+"""Pools of connections to a real PostgreSQL: an outage, a connection behind a proxy, worker processes.
 
 What the server itself says (`pg_stat_activity`) decides, not the pool's own account. What happens when
 connections are cut, `test_examples.py` shows; `drain` and `resize`, `pool/test_filling.py` and the storm.
@@ -6,6 +6,7 @@ connections are cut, `test_examples.py` shows; `drain` and `resize`, `pool/test_
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import threading
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg.rows
 import pytest
-from conftest import MakePool
+from conftest import Keep, MakePool
 from helpers import eventually, permits, rounds, start
 from pages import EXAMPLES
 from servers import PATIENCE, Connection, PostgresServer, postgres_fixture, started  # noqa: F401
+
+import ProxyPatternPool as ppp
 
 
 @pytest.fixture
@@ -75,6 +79,25 @@ def test_outage_under_load(
         task.result(PATIENCE)
     assert (errors, permits(pool)) == ([], (4, 4))
     eventually(lambda: len(server.backends()) == pool.stats()["nobjs"])
+
+
+def test_connection_behind_a_proxy(server: PostgresServer, keep: Keep) -> None:
+    """A psycopg connection is used through a proxy: transactions, cursors, and its attributes written."""
+    db = keep(ppp.Proxy(fun=server.connect, max_size=1, closer=Connection.close))
+    db.execute("CREATE TEMPORARY TABLE note(text text UNIQUE)")
+    for texts in (["one"], ["two", "one"]):
+        with contextlib.suppress(psycopg.errors.UniqueViolation), db.transaction(), db.cursor() as cursor:
+            cursor.executemany("INSERT INTO note(text) VALUES (%s)", [(text,) for text in texts])
+    db.row_factory = psycopg.rows.dict_row
+    assert db.execute("SELECT text FROM note").fetchall() == [{"text": "one"}]
+    db.autocommit = False
+    connection = db._get_obj()
+    assert connection.autocommit is False
+    assert isinstance(db, psycopg.Connection)
+    assert str(db).startswith("<psycopg.Connection [IDLE]")
+    with db as entered:
+        assert entered is connection
+    assert db.closed
 
 
 @pytest.mark.parametrize("name", ["process_pool", "many_machines_dask"])
