@@ -1610,55 +1610,48 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("__weakref__", "holds", "lending", "obj", "pool", "record")
-
-    def __init__(self, pool: Pool[Any], obj: Any, keys: tuple[int, ...] = ()) -> None:
-        self.pool = pool
-        self.obj = obj
-        self.record: _Record | None = None
-        self.lending = 0
-        # 0 at its bottom until somebody takes it out, who is to end the lease; then one key for each block
-        # that is in it. Each step is one call into C, since threads may share a lease
-        self.holds = [0, *keys]
-
-    def _claim(self, key: int) -> bool:
-        """Let a block out, or take out the 0; whether the caller is to end the lease."""
-        holds = self.holds
-        try:
-            if key in holds or not key:
-                holds.remove(key)
-            top = holds.pop() if key else 0
-        except (IndexError, ValueError):
-            return False
-        if top:  # another block is in it
-            holds.append(top)
-        return top == 0
+    __slots__ = ("holds", "lending", "obj", "pool", "record")
+    pool: Pool[Any]
+    obj: Any
+    record: _Record | None  # none of a pool, or a `get`, of the program's own
+    lending: int
+    # 0 at its bottom until somebody takes it out, who is to end the lease; then one key for each block
+    # that is in it. Each step is one call into C, since threads may share a lease
+    holds: list[int]
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
-        pool, record, key = self.pool, self.record, 0 if block is None else id(block)
+        pool, record, holds = self.pool, self.record, self.holds
+        key = 0 if block is None else id(block)
         try:
             broken = broken or (exc is not None and record is not None and pool._breaks(exc))
-            if not self._claim(key):
+            try:
+                if key in holds or not key:
+                    holds.remove(key)
+                top = holds.pop() if key else 0
+            except (IndexError, ValueError):  # it has ended
                 return
-            if block is not None and _state_of(block.proxy).ends and place is vars(block.own["_local"]):
-                self.holds.append(0)
+            if top:  # another block is in it
+                holds.append(top)
+                return
+            if block is not None and block.state.ends and place is vars(block.state.own["_local"]):
+                holds.append(0)
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
-            # the hooks of a return find it current still, and so does the pool what a program has put there
+            # the hooks of a return find it current still
             hooked = record is None or (not broken and (pool._retter is not None or pool._reset is not None))
             if not hooked:
-                self._clear(place)
+                self.clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
                 (pool.invalidate if broken else pool.ret)(self.obj)
             if hooked:
-                self._clear(place)
+                self.clear(place)
         except BaseException:
-            if not key or self._claim(key) or not self.holds:
+            if {0, key}.issuperset(holds):  # no other block is in it
                 self.abandon(place)
             raise
 
-    def _clear(self, place: dict[str, Any]) -> None:
+    def clear(self, place: dict[str, Any]) -> None:
         """Let it be current there no more."""
         if "lease" in place and place["lease"] is self:
             del place["lease"]
@@ -1666,7 +1659,7 @@ class _Lease:
 
     def abandon(self, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
-        self._clear(place)
+        self.clear(place)
         self.holds.clear()
         if self.obj is not _NOTHING:
             record: Any = self.record or self.pool._find(self.obj)
@@ -1679,7 +1672,7 @@ class _ReclaimedLease(_Lease):
     __slots__ = ()
 
     def __del__(self) -> None:
-        # of a pool that has been retired, it stays its holder's; without holds, __init__ was interrupted
+        # of a pool that has been retired, it stays its holder's; without holds, it was interrupted at once
         if hasattr(self, "holds") and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
@@ -1687,33 +1680,82 @@ class _ReclaimedLease(_Lease):
 class _ProxyBlock(_Decorator, Generic[T]):
     """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
 
-    __slots__ = ("lease", "obj", "own", "place", "proxy", "timeout")
+    __slots__ = ("lease", "obj", "place", "proxy", "slow", "state", "timeout")
     proxy: Proxy[T]
-    own: Any
+    state: Any  # the proxy's
+    slow: bool  # whether the object is asked of the program's own `_get_obj`
     timeout: float | None
     obj: T
     lease: _Lease | None  # as long as its end has to be seen to
+    place: dict[str, Any]  # where that is current
 
     def _recreate_cm(self) -> _ProxyBlock[T]:
         return self.proxy._obj(self.timeout)
 
     def __enter__(self) -> T:
-        proxy, own = self.proxy, self.own
-        slow = _fast_of(proxy) is not own["_local"]
+        state = self.state
+        own = state.own
+        pool, local = own["_pool"], own["_local"]
+        self.place = place = vars(local)
+        if self.slow or "obj" in place:
+            return self.obj if self._join() else self.__enter__()
+        if pool is None and own["_fun"] is None:
+            raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
+        obj: Any = _NOTHING
+        former: _Lease | None = None
         try:
-            obj: Any = _own(proxy, "_get_obj")(self.timeout) if slow else _NOTHING
+            if pool is None:
+                obj = Proxy._make(own, state, local)
+            else:
+                lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)()
+                lease.pool, lease.obj, lease.record = pool, obj, None
+                lease.lending, lease.holds = 0, [0, id(self)]
+                self.lease = lease
+                lease.obj = obj = pool.get(timeout=self.timeout)
+                try:
+                    lease.record = record = pool._alive[id(obj)]
+                    lease.lending = record.lending
+                except (AttributeError, KeyError):  # of a pool, or a get, of the program's own
+                    pass
+                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
+                    self.place = place = {"lease": lease, "obj": obj}
+                    former = local._show(place).get("lease")
+                else:
+                    if "lease" in place:  # all in one step, without a call
+                        former = place["lease"]
+                    place["lease"], place["obj"] = lease, obj
+                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
+                    former.end({})
+                own["_nobjs"] = pool._nobjs
+            if type(obj) is not state.seen:
+                Proxy._see(self.proxy, local, obj)
+            self.obj = obj
+            return obj  # type: ignore[no-any-return]
+        except BaseException as exc:
+            if self.lease is not None:
+                self.lease.abandon(self.place)
+                self.lease = None
+            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
+                text = f"{type(exc).__name__}: {exc}"
+                raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
+            if own["_pool"] is pool or not isinstance(exc, PoolException):
+                raise
+        return self.__enter__()  # it has been set anew
+
+    def _join(self) -> bool:
+        """Enter the lease that is current, also of the program's own `_get_obj`; whether there was one."""
+        own = self.state.own
+        try:
+            if self.slow:
+                self.obj = _own(self.proxy, "_get_obj")(self.timeout)
             self.place = place = vars(own["_local"])
-            self.obj = obj = obj if slow else place.get("obj", _NOTHING)
-            if obj is _NOTHING:
-                self.obj, self.lease, self.place = Proxy._draw(proxy, own, self.timeout, id(self))
-                return self.obj
+            if not self.slow:
+                self.obj = place.get("obj", _NOTHING)
             lease: _Lease | None = place.get("lease")
-            if lease is not None and (slow or lease.obj is obj):
+            if lease is not None and (self.slow or lease.obj is self.obj):
                 lease.holds.append(id(self))
-                self.lease = lease if lease.holds[0] == 0 else None
-            if self.lease is None and not slow and place.get("obj") is not obj:  # it has ended meanwhile
-                return self.__enter__()
-            return self.obj
+                self.lease = lease if 0 in lease.holds else None  # else it has ended meanwhile
+            return self.slow or self.lease is not None or place.get("obj") is self.obj
         except BaseException:
             self.place = vars(own["_local"])
             self.lease = self.lease or self.place.get("lease")
@@ -1724,11 +1766,11 @@ class _ProxyBlock(_Decorator, Generic[T]):
         if self.lease is not None:
             self.lease.end(self.place, False, self, exc)
             self.lease = None
-        elif vars(self.own["_local"]).get("obj", self) is self.obj:  # nothing of the pool's
+        elif vars(self.state.own["_local"]).get("obj", self) is self.obj:  # nothing of the pool's
             _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
-        if getattr(self, "lease", None) and os.getpid() == _process.pid:  # `__exit__` was interrupted
+        if getattr(self, "lease", None) is not None and os.getpid() == _process.pid:  # interrupted
             self.__exit__(None, None, None)
 
 
@@ -1829,14 +1871,15 @@ class Proxy(_Handle, Generic[T]):
         def __new__(cls, *args: Any, **kwargs: Any) -> Proxy[T]:
             """Make an unset proxy, of a class that is made for it."""
             self = object.__new__(cls)
+            own = _dict_of(self)
             state = types.SimpleNamespace(
+                own=own,
                 given={"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False},  # to the constructor
                 building=False,  # by its constructor
                 lock=_Lock(),
                 making=_cooperative_lock(),  # while the one object of the process is made
             )
             object.__setattr__(self, "_state", state)
-            own = _dict_of(self)
             own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
             Proxy._become(self, None, None)
             _process.proxies[id(self)] = self
@@ -1953,7 +1996,7 @@ class Proxy(_Handle, Generic[T]):
         """
         own = _dict_of(self)
         place = vars(own["_local"])
-        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, own, timeout)[0]
+        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, timeout)
         return obj
 
     def _has_obj(self) -> bool:
@@ -1980,8 +2023,10 @@ class Proxy(_Handle, Generic[T]):
             A context manager which gives the object itself. It is a decorator of functions, too.
         """
         block: _ProxyBlock[T] = _ProxyBlock()
-        block.lease, block.obj, block.own = None, _NOTHING, _dict_of(self)
         block.proxy, block.timeout = self, timeout
+        block.lease, block.obj = None, _NOTHING
+        block.state = state = _state_of(self)
+        block.slow = state.slow
         return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
@@ -2088,9 +2133,9 @@ class Proxy(_Handle, Generic[T]):
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
         own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
-        slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
+        state.slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
         state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # by methods of the program's
-        object.__setattr__(self, "_fast", Proxy.Local() if slow else _dict_of(self)["_local"])
+        object.__setattr__(self, "_fast", Proxy.Local() if state.slow else _dict_of(self)["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that from now on, by a new local; a former pool is retired."""
@@ -2134,52 +2179,25 @@ class Proxy(_Handle, Generic[T]):
             state.numbers, state.fresh_numbers = [], itertools.count()
             Proxy._shape(self)
 
-    def _draw(self, own: dict[str, Any], timeout: float | None, *keys: int) -> tuple[Any, Any, Any]:
-        """Get the current object from the pool, or make it: it, its lease, which blocks are in, its place."""
-        state, pool, local = _state_of(self), own["_pool"], own["_local"]
-        if pool is None and own["_fun"] is None:
-            raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-        lease, former, place, obj = None, None, {}, _NOTHING
-        try:
-            if pool is None:
-                obj = Proxy._make(own, state, local)
-            else:
-                lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)(pool, obj, keys)
-                lease.obj = obj = pool.get(timeout=timeout)
-                try:
-                    lease.record = record = pool._alive[id(obj)]
-                    lease.lending = record.lending
-                except (AttributeError, KeyError):  # of a pool, or a get, of the program's own
-                    pass
-                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
-                    place = {"lease": lease, "obj": obj}
-                    former = local._show(place).get("lease")
-                else:
-                    place = vars(local)
-                    if "lease" in place:  # all in one step, without a call
-                        former = place["lease"]
-                    place["lease"], place["obj"] = lease, obj
-                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
-                    former.end({})
-                own["_nobjs"] = pool._nobjs
-        except BaseException as exc:
-            obj = _NOTHING
-            if lease is not None:
-                lease.abandon(place)
-            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
-                text = f"{type(exc).__name__}: {exc}"
-                raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
-            if own["_pool"] is pool or not isinstance(exc, PoolException):
-                raise
-        if obj is _NOTHING:  # it has been set anew
-            return Proxy._draw(self, own, timeout, *keys)
-        if type(obj) is not state.seen:
-            with state.lock:
-                if own["_local"] is local:
-                    names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
-                    state.seen = type(obj)
-                    Proxy._shape(self, names)
-        return obj, lease, place
+    def _draw(self: Any, timeout: float | None) -> Any:
+        """Get the current object from the pool, or make it: as a block that leaves it there."""
+        block = Proxy._obj(self, timeout)
+        block.slow = False
+        obj = block.__enter__()
+        if block.lease is not None:
+            with contextlib.suppress(ValueError):  # it has ended already
+                block.lease.holds.remove(id(block))
+            block.lease = None
+        return obj
+
+    def _see(self: Any, local: Any, obj: Any) -> None:
+        """Have the special methods of an object, or all, if another one has others."""
+        state = _state_of(self)
+        with state.lock:
+            if state.own["_local"] is local:
+                names = _special_names(obj, type(obj)) if state.seen is None else _ALL_NAMES
+                state.seen = type(obj)
+                Proxy._shape(self, names)
 
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
@@ -2211,8 +2229,10 @@ class Proxy(_Handle, Generic[T]):
             if "lease" in place:  # asked without a call, where a signal handler may return and draw it
                 lease = place["lease"]
             if lease is None or lease.obj is not obj:  # a program has put it there
-                place["lease"] = by_hand = _Lease(pool, obj)
-                by_hand.end(place, broken)
+                try:
+                    (pool.invalidate if broken else pool.ret)(obj)
+                finally:
+                    place.pop("obj", None)
             if lease is not None:
                 lease.end(place, broken)
 
@@ -2226,7 +2246,7 @@ class Proxy(_Handle, Generic[T]):
         place = vars(local)
         if "obj" not in place:
             return default
-        return place["obj"] if _fast_of(self) is local else Proxy._current(self)
+        return Proxy._current(self) if _state_of(self).slow else place["obj"]
 
     def _is_unset(self: Any) -> bool:
         return _dict_of(self)["_fun"] is None and Proxy._look(self) is _NOTHING
