@@ -128,6 +128,7 @@ _AVAILABLE = (FRESH, IDLE)
 _USING = (HELD, REFUSED, LENT, RETURNING)
 _IN_HAND = (MADE, FRESH, *_USING)  # of one thread, which discards it if it is interrupted
 _ALIVE = (IDLE, *_IN_HAND)
+_ENDED = -1  # instead of the number of a lending that has ended on purpose, before its block
 
 _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 # kept when the module is reloaded, as is `_process` further below
@@ -172,6 +173,9 @@ class _Record(UseInfo):
         self.older: Any = None  # the neighbours among the idle ones
         self.newer: Any = None
         self.asked: tuple[str, str, int] | None = None  # thread, file and line, until a warning names them
+
+
+_NO_RECORD = _Record()
 
 
 if sys.version_info >= (3, 14):
@@ -285,15 +289,18 @@ class _Block(_Decorator, Generic[T]):
     __slots__ = ("lending", "obj", "pool", "record", "timeout")
     pool: Pool[T]
     timeout: float | None
-    record: Any  # as long as its end has to be seen to; all are set without the cost of an `__init__`
+    record: _Record | None  # as long as its end has to be seen to
 
     def _recreate_cm(self) -> _Block[T]:
         return self.pool.obj(self.timeout)
 
     def __enter__(self) -> T:
         pool = self.pool
+        if self.record is not None:
+            raise PoolException(f"{pool._label}: this block has been entered already")
         obj: T = _NOTHING
         try:
+            self.record = _NO_RECORD
             self.obj = obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive[id(obj)]
@@ -309,12 +316,14 @@ class _Block(_Decorator, Generic[T]):
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         pool, record = self.pool, self.record
         try:
-            # else it has ended already, by `ret`, `invalidate` or the kill delay, or it is a foreign object
+            # else it has ended already, by `ret`, `invalidate` or the kill delay
             if (record.state is LENT and record.lending == self.lending) or record.obj is _NOTHING:
                 if exc is None or not pool._breaks(exc):
                     pool.ret(self.obj)
                 else:
                     pool.invalidate(self.obj)
+            elif record.lending != _ENDED:
+                pool._unexpected(self.obj)
             self.record = None
         except BaseException:
             self.__del__()
@@ -323,9 +332,9 @@ class _Block(_Decorator, Generic[T]):
     def __del__(self) -> None:
         try:
             record = self.record
-        except AttributeError:  # never entered
+        except AttributeError:  # `Pool.obj` was interrupted
             return
-        if record is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
+        if record is not None and os.getpid() == _process.pid:  # `__exit__` was
             self.record = None
             self.pool._discard(record, self.lending)
 
@@ -666,7 +675,7 @@ class Pool(Generic[T]):
             A context manager which gives the object. It is a decorator of functions, too.
         """
         block: _Block[T] = _Block()
-        block.pool, block.timeout = self, timeout
+        block.pool, block.timeout, block.record = self, timeout, None
         return block
 
     def invalidate(self, obj: T) -> None:
@@ -679,6 +688,7 @@ class Pool(Generic[T]):
         lending = record.lending
         try:
             if self._check_in(record, lending, broken=True):
+                record.lending = _ENDED
                 self._replace(obj)
             else:
                 self._unexpected(obj)
@@ -838,7 +848,7 @@ class Pool(Generic[T]):
         """Seconds since the epoch, by a clock that is never set."""
         return time.monotonic() + _EPOCH
 
-    def _create(self) -> Any:
+    def _create(self) -> T:
         """Call `fun`, and register its object, which is not available yet."""
         pool, made = _making.get()
         made = made if pool is self else []
@@ -860,7 +870,7 @@ class Pool(Generic[T]):
             for record.obj in map(self._fun, (number,)):
                 break
             else:
-                raise PoolException(f"{self._label}: fun raised StopIteration")
+                raise StopIteration("raised by fun")  # which ends the loop
             now = self._now()
             with self._lock:
                 if not self._register(record):
@@ -872,14 +882,15 @@ class Pool(Generic[T]):
             if self._debug:
                 self._tell(log.debug, "made %s", self._text(record.obj))
             self._start_housekeeper()
-            return record.obj
+            obj: T = record.obj
+            return obj
         except BaseException:
             self._discard(record)
             raise
 
     def _new(self) -> T:
         """Make an object, and make it available: at once, unless `get` or `_fill` wait for it."""
-        obj: T = self._create()
+        obj = self._create()
         record = self._find(obj)
         try:
             self._run(self._opener, "exception in opener", obj)
@@ -1272,7 +1283,7 @@ class Pool(Generic[T]):
         """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
         records = [*self._alive.values(), *self._closing.values()]
         for record in records:
-            record.state = GONE
+            record.state, record.lending = GONE, _ENDED
             self._inherited.add(record.key)
         _process.parents.append(records)
         self._begin(self._shutdown)
@@ -1644,10 +1655,14 @@ class _Lease:
                 self.clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
                 (pool.invalidate if broken else pool.ret)(self.obj)
+            elif record.lending != _ENDED:
+                pool._unexpected(self.obj)
             if hooked:
                 self.clear(place)
         except BaseException:
-            if {0, key}.issuperset(holds):  # no other block is in it
+            if key in holds:
+                holds.remove(key)
+            if not (key and any(holds)):  # else other blocks are in it
                 self.abandon(place)
             raise
 
@@ -1662,8 +1677,9 @@ class _Lease:
         self.clear(place)
         self.holds.clear()
         if self.obj is not _NOTHING:
-            record: Any = self.record or self.pool._find(self.obj)
-            self.pool._discard(record, record and (self.lending or record.lending))
+            with contextlib.suppress(AttributeError):  # of a pool of the program's own
+                record: Any = self.record or self.pool._find(self.obj)
+                self.pool._discard(record, self.lending or record.lending)
 
 
 class _ReclaimedLease(_Lease):
@@ -1695,6 +1711,8 @@ class _ProxyBlock(_Decorator, Generic[T]):
     def __enter__(self) -> T:
         state = self.state
         own = state.own
+        if self.lease is not None:
+            raise ProxyException("this block has been entered already")
         pool, local = own["_pool"], own["_local"]
         self.place = place = vars(local)
         if self.slow or "obj" in place:
@@ -1713,10 +1731,11 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 self.lease = lease
                 lease.obj = obj = pool.get(timeout=self.timeout)
                 try:
-                    lease.record = record = pool._alive[id(obj)]
-                    lease.lending = record.lending
-                except (AttributeError, KeyError):  # of a pool, or a get, of the program's own
-                    pass
+                    record = pool._alive[id(obj)]
+                except (AttributeError, KeyError, TypeError):
+                    record = None
+                if type(record) is _Record:  # else of a pool, or a get, of the program's own
+                    lease.record, lease.lending = record, record.lending
                 if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
                     self.place = place = {"lease": lease, "obj": obj}
                     former = local._show(place).get("lease")
@@ -2148,23 +2167,24 @@ class Proxy(_Handle, Generic[T]):
             local.obj = obj
         seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
         names, nobjs = _special_names(obj, seen), int(obj is not None)
-        size, former = own["_pool_max_size"], None
+        size, retire = own["_pool_max_size"], None
         try:
             if fun is not None and pool is None and size is not None and scope is not Proxy.Scope.SHARED:
                 pool = Pool(fun, max_size=size, **own["_pool_kwargs"])
             with state.lock:
-                former, _replaced = own["_pool"], own["_local"]  # which is dropped without the lock
+                retire = getattr(own["_pool"], "_retire", None)
+                _replaced = own["_local"]  # which is dropped without the lock
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
                 own["_nobjs"], state.seen, state.key = nobjs, seen, key
                 state.numbers, state.fresh_numbers = [], itertools.count()
                 Proxy._shape(self, names)  # before a draw can find out more
-            if former is not None:
-                former._retire()
+            if retire is not None:
+                retire()
         except BaseException:
             if own["_local"] is local:
                 Proxy._shape(self, names)
-                if former is not None:
-                    former._retire()
+                if retire is not None:
+                    retire()
             elif pool is not None:
                 pool.shutdown()
             raise
@@ -2249,7 +2269,7 @@ class Proxy(_Handle, Generic[T]):
         return Proxy._current(self) if _state_of(self).slow else place["obj"]
 
     def _is_unset(self: Any) -> bool:
-        return _dict_of(self)["_fun"] is None and Proxy._look(self) is _NOTHING
+        return _dict_of(self)["_fun"] is None and not Proxy._has_obj(self)
 
     def _text(self: Any) -> Any:
         return repr(self) if Proxy._is_unset(self) else Proxy._current(self)
@@ -2276,7 +2296,7 @@ class Proxy(_Handle, Generic[T]):
         if obj is not _NOTHING:
             return obj if hasattr(obj, name) or _defines(type(obj), name) else _NOTHING
         # nothing of an object is run, and none is drawn, to find out
-        for made in [] if own["_pool"] is None else own["_pool"]._uses:
+        for made in getattr(own["_pool"], "_uses", ()):
             has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
             return Proxy._current(self) if has else _NOTHING
         return Proxy._current(self) if _defines(state.seen, name) else _NOTHING

@@ -281,7 +281,7 @@ MUTANTS: list[Mutant] = [
            "faults/test_interleavings.py::test_thread_that_keeps_its_context"),
     # Other things of proxies
     Mutant("Proxy._become", "a former pool is retired",
-           "former._retire() except BaseException: if own['_local'] is local",
+           "retire() except BaseException: if own['_local'] is local",
            "pass\n        except BaseException:\n            if own['_local'] is local",
            "proxy/test_setting.py::test_idle_objects_are_closed"),
     Mutant("Proxy.__getattribute__", "errors of a draw have no __context__ of ours",

@@ -45,6 +45,31 @@ def test_nested_blocks(keep: Keep, factory: Factory) -> None:
     assert (proxy._has_obj(), outer.rets) == (False, 1)
 
 
+def test_block_in_use(keep: Keep) -> None:
+    """A block can be entered again when it has been left, and not before."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=2))
+    block = proxy._obj()
+    for _ in range(2):
+        with block, pytest.raises(ppp.ProxyException, match="entered already"), block:
+            pytest.fail("entered twice")
+        assert all_back(proxy)
+
+
+def test_end_of_an_inner_block_fails(keep: Keep) -> None:
+    """An inner block whose end fails leaves the object to the outer one, which returns it."""
+
+    class Unfit(ConnectionError):
+        subgroup = property(lambda self: {}["none"])
+
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, invalidate_on=KeyError))
+    with proxy._obj() as conn:
+        with pytest.raises(KeyError, match="none"), proxy._obj():
+            raise Unfit
+        assert (proxy._get_obj(), conn.closed) == (conn, False)
+    assert all_back(proxy)
+    assert list(proxy._pool._avail) == [conn]
+
+
 def test_decorator(keep: Keep) -> None:
     """`_obj()` decorates a function: each call, a recursive one too, runs in a block of its own."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
@@ -82,7 +107,7 @@ def test_object_ended_inside(keep: Keep, messages: Messages, scope: Any, end: st
 
 @pytest.mark.parametrize("end", ["block", "_ret_obj"])
 def test_returned_to_the_pool_by_hand(keep: Keep, messages: Messages, end: str) -> None:
-    """An object that the program gave to the pool itself, lent to another since, is left to that one."""
+    """An object that the program gave to the pool itself is left to the one who has it; a warning says so."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
     block = proxy._obj()
     proxy._pool.ret(block.__enter__())
@@ -92,7 +117,7 @@ def test_returned_to_the_pool_by_hand(keep: Keep, messages: Messages, end: str) 
         block.__exit__(None, None, None)
         assert not proxy._has_obj()
         assert list(proxy._pool._using) == [theirs]
-    assert messages() == []
+    assert ["unexpected object returned" in message for message in messages()] == [True]
 
 
 def test_blocks_without_a_pool() -> None:

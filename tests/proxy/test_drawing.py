@@ -48,7 +48,7 @@ def test_returning_nothing_is_no_error(keep: Keep, factory: Factory, messages: M
     assert all_back(pooled)
 
 
-def test_invalidate(keep: Keep, factory: Factory) -> None:
+def test_invalidate(keep: Keep, factory: Factory, messages: Messages) -> None:
     """`_invalidate_obj` destroys the object instead of returning it, with neither `retter` nor `reset`."""
     hooks: dict[str, Any] = {"closer": Resource.close, "retter": Resource.take_back, "reset": Resource.reset}
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, min_size=0, **hooks))
@@ -57,7 +57,10 @@ def test_invalidate(keep: Keep, factory: Factory) -> None:
     assert factory.calls == [("close", broken)]
     assert not proxy._has_obj()
     assert proxy._get_obj(timeout=1) is not broken
-    assert proxy._pool.stats()["ninvalidated"] == 1
+    proxy._pool.invalidate(proxy._get_obj())
+    proxy._ret_obj()
+    assert (proxy._has_obj(), proxy._pool.stats()["ninvalidated"]) == (False, 2)
+    assert messages() == []
 
 
 def test_number_of_objects(keep: Keep) -> None:
@@ -144,17 +147,20 @@ def test_two_end_at_once(keep: Keep) -> None:
     assert all_back(proxy)
 
 
-def test_pool_replaced_by_a_stub() -> None:
+@pytest.mark.parametrize("spec", [["get", "ret", "_nobjs"], ppp.Pool, None])
+def test_pool_replaced_by_a_stub(spec: Any) -> None:
     """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, also those of a test's stub."""
     proxy: Any = ppp.Proxy(fun=Conn, min_size=0)
-    proxy._pool = stub = mock.Mock(spec=["get", "ret", "_nobjs"], _nobjs=3)
+    proxy._pool = stub = mock.MagicMock(spec=spec, _nobjs=3)
     stub.get.return_value = "fake"
-    assert (proxy.upper(), proxy._has_obj(), proxy._nobjs) == ("FAKE", True, 3)
+    proxy.kept = 1
+    assert (proxy.upper(), proxy._has_obj(), proxy._nobjs, proxy.kept) == ("FAKE", True, 3, 1)
     proxy._ret_obj()
     with proxy._obj(0.25) as obj:
         assert obj == "fake"
-    back = mock.call.ret("fake")
-    assert stub.mock_calls == [mock.call.get(timeout=None), back, mock.call.get(timeout=0.25), back]
+    assert stub.get.mock_calls == [mock.call(timeout=None), mock.call(timeout=0.25)]
+    assert stub.ret.mock_calls == [mock.call("fake")] * 2
+    assert proxy._set_obj("real") == "real"
 
 
 # without a pool
