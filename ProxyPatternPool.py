@@ -222,7 +222,7 @@ class _Objects(Set[Any]):
     def _by_id(self) -> dict[int, Any]:
         if self._pool is None:
             return {id(obj): obj for obj in self._objects}
-        return {record.key: record.obj for record in self._pool._records(self._objects)}
+        return {record.key: record.obj for record in self._pool._records_(self._objects)}
 
     def __contains__(self, obj: object) -> bool:
         return id(obj) in self._by_id()
@@ -252,9 +252,9 @@ class _Todel(_Objects):
 
     def discard(self, obj: Any) -> None:
         """Forget an object that was taken out, without destroying it."""
-        record = self._pool._closing.get(id(obj))
+        record = self._pool._closing_.get(id(obj))
         if record is not None and record.state is DOOMED:
-            self._pool._forget(record)
+            self._pool._forget_(record)
 
 
 class _Uses(Mapping[Any, UseInfo]):
@@ -264,13 +264,13 @@ class _Uses(Mapping[Any, UseInfo]):
         self._pool = pool
 
     def __getitem__(self, obj: Any) -> UseInfo:
-        return self._pool._alive[id(obj)]
+        return self._pool._alive_[id(obj)]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([record.obj for record in self._pool._records()])
+        return iter([record.obj for record in self._pool._records_()])
 
     def __len__(self) -> int:
-        return len(self._pool._alive)
+        return len(self._pool._alive_)
 
 
 class _Permits:
@@ -280,7 +280,7 @@ class _Permits:
         self._pool = pool
 
     _initial_value = property(lambda self: self._pool._max_size)
-    _value = property(lambda self: max(0, self._initial_value - self._pool._in_use()))
+    _value = property(lambda self: max(0, self._initial_value - self._pool._in_use_()))
 
 
 class _Block(_Decorator, Generic[T]):
@@ -289,7 +289,7 @@ class _Block(_Decorator, Generic[T]):
     __slots__ = ("lending", "obj", "pool", "record", "timeout")
     pool: Pool[T]
     timeout: float | None
-    record: _Record | None  # as long as its end has to be seen to
+    record: Any  # as long as its end has to be seen to
 
     def _recreate_cm(self) -> _Block[T]:
         return self.pool.obj(self.timeout)
@@ -297,20 +297,20 @@ class _Block(_Decorator, Generic[T]):
     def __enter__(self) -> T:
         pool = self.pool
         if self.record is not None:
-            raise PoolException(f"{pool._label}: this block has been entered already")
+            raise PoolException(f"{pool._label_}: this block has been entered already")
         obj: T = _NOTHING
         try:
             self.record = _NO_RECORD
             self.obj = obj = pool.get(self.timeout)
             try:
-                self.record = record = pool._alive[id(obj)]
+                self.record = record = pool._alive_[id(obj)]
             except KeyError:
                 self.record = record = _Record()  # of a get of the program's own
             self.lending = record.lending
             return obj
         except BaseException:
             self.record = None
-            pool._discard(pool._find(obj))
+            pool._discard_(pool._find_(obj))
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
@@ -318,12 +318,12 @@ class _Block(_Decorator, Generic[T]):
         try:
             # else it has ended already, by `ret`, `invalidate` or the kill delay
             if (record.state is LENT and record.lending == self.lending) or record.obj is _NOTHING:
-                if exc is None or not pool._breaks(exc):
+                if exc is None or not pool._breaks_(exc):
                     pool.ret(self.obj)
                 else:
                     pool.invalidate(self.obj)
             elif record.lending != _ENDED:
-                pool._unexpected(self.obj)
+                pool._unexpected_(self.obj)
             self.record = None
         except BaseException:
             self.__del__()
@@ -336,7 +336,7 @@ class _Block(_Decorator, Generic[T]):
             return
         if record is not None and os.getpid() == _process.pid:  # `__exit__` was
             self.record = None
-            self.pool._discard(record, self.lending)
+            self.pool._discard_(record, self.lending)
 
 
 _HOOKS = "opener getter retter closer health stats tracer reset".split()
@@ -344,11 +344,13 @@ _HOOKS = "opener getter retter closer health stats tracer reset".split()
 _COUNTS = {"max_size": None, "min_size": 1, "max_use": 0, "max_waiting": 0, "health_freq": 1}
 _DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
 _NUMBERS = {"timeout": None, "check_after_idle": None, **dict.fromkeys(_DELAYS, 0.0), **_COUNTS}
+# parameters whose attributes version 11 had not, hence by names of our own, as below
+_ADDED = "name max_using_delay max_lifetime check_after_idle reset invalidate_on max_waiting".split()
 # what stats() shows of a pool's attributes as they are
-_REPORTED = """id name started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
+_REPORTED = """id name_ started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
     max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
-    nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits ntimeouts
-    wait_time use_time create_time nexpired ninvalidated nreset_errors nchecks""".split()
+    nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits_ ntimeouts_
+    wait_time_ use_time_ create_time_ nexpired_ ninvalidated_ nreset_errors_ nchecks_""".split()
 
 
 def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any:
@@ -428,19 +430,20 @@ class Pool(Generic[T]):
 
     _created: ClassVar[int] = getattr(globals().get("Pool"), "_created", 0)  # how many pools there were
 
-    # faster than so many attributes in a dict, where programs keep their own
+    # Names with one underscore in front are the contract's. The others have one at each end, as those of
+    # `enum`, so that subclasses of programs do not meet them. Slots are faster than so many in a dict
     __slots__ = (
-        *("_" + name for name in {*_HOOKS, *_NUMBERS, *_REPORTED}),
-        *"""__dict__ __weakref__ _ahead _alive _all_back _attribute _closing _debug _drains _fill_after _fun
-        _fresh_numbers _hk_last _hk_time _housekeeper _idle _inherited _invalidate_on _key _label _limit _lock
-        _numbers _parameters _size _started_ts _waiters _wake""".split(),
+        *{"_" + name + "_" * (name in _ADDED) for name in (*_HOOKS, *_NUMBERS, *_REPORTED)},
+        *"""__dict__ __weakref__ _debug _fun _hk_last _hk_time _housekeeper _lock _started_ts _ahead_ _alive_
+        _all_back_ _attribute_ _closing_ _drains_ _fill_after_ _fresh_numbers_ _idle_ _inherited_
+        _invalidate_on_ _key_ _label_ _limit_ _numbers_ _parameters_ _size_ _waiters_ _wake_""".split(),
     )
 
     if TYPE_CHECKING:  # what is taken over from the parameters
-        _fun = _opener = _getter = _retter = _closer = _health = _stats = _tracer = _reset = _ANY
-        _name = _max_size = _timeout = _check_after_idle = _invalidate_on = _ANY
-        _min_size = _max_use = _max_waiting = _health_freq = 0
-        _max_avail_delay = _max_using_delay = _max_using_delay_kill = _delay = _max_lifetime = 0.0
+        _fun = _opener = _getter = _retter = _closer = _health = _stats = _tracer = _reset_ = _ANY
+        _name_ = _max_size = _timeout = _check_after_idle_ = _invalidate_on_ = _ANY
+        _min_size = _max_use = _max_waiting_ = _health_freq = 0
+        _max_avail_delay = _max_using_delay_ = _max_using_delay_kill = _delay = _max_lifetime_ = 0.0
 
     def __init__(
         self,
@@ -470,18 +473,18 @@ class Pool(Generic[T]):
         invalidate_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         max_waiting: int | None = 0,
     ) -> None:
-        self._key = os.urandom(16).hex()  # under which it arrives once in each process
-        self._configure({key: value for key, value in locals().items() if key not in ("self", "__class__")})
-        self._begin()
+        self._key_ = os.urandom(16).hex()  # under which it arrives once in each process
+        self._configure_({key: value for key, value in locals().items() if key not in ("self", "__class__")})
+        self._begin_()
         try:
-            if self._ahead:
+            if self._ahead_:
                 self._fill()
-                self._start_housekeeper()
+                self._start_housekeeper_()
         except BaseException:
             self.shutdown()
             raise
 
-    def _configure(self, given: dict[str, Any]) -> None:
+    def _configure_(self, given: dict[str, Any]) -> None:
         """Take the parameters over; one that makes no sense is a `PoolException`."""
         p = dict(given)
         for name in ("fun", *_HOOKS):
@@ -506,58 +509,58 @@ class Pool(Generic[T]):
         except (TypeError, ValueError) as exc:
             raise PoolException(f"{what}, not {given[what.split()[0]]!r}") from exc
         for name, value in p.items():
-            setattr(self, "_" + name, value)
-        self._parameters = given  # with these it travels
-        self._inherited: set[int] = set()  # identities of objects of the processes that this one forked from
+            setattr(self, "_" + name + "_" * (name in _ADDED), value)
+        self._parameters_ = given  # with these it travels
+        self._inherited_: set[int] = set()  # identities of objects of the processes that this one forked from
         with _process.lock:
             self._id = Pool._created = Pool._created + 1
-        self._name = self._name or f"pool-{self._id}"
-        self._label = f"pool {self._name!r}"
+        self._name_ = self._name_ or f"pool-{self._id}"
+        self._label_ = f"pool {self._name_!r}"
         self._debug = log.isEnabledFor(logging.DEBUG)
-        self._limit: float = self._max_size or math.inf
-        self._cut_min_size()
-        self._max_using_delay_warn = warn = self._max_using_delay or self._max_using_delay_kill
+        self._limit_: float = self._max_size or math.inf
+        self._cut_min_size_()
+        self._max_using_delay_warn = warn = self._max_using_delay_ or self._max_using_delay_kill
         if 0 < self._max_using_delay_kill < warn:
             facts = f"{warn} > {self._max_using_delay_kill}"
-            self._tell(log.warning, "inconsistent max_using_delay_warn > max_using_delay_kill: %s", facts)
+            self._tell_(log.warning, "inconsistent max_using_delay_warn > max_using_delay_kill: %s", facts)
         if self._delay == 0:
             delays = [delay for delay in (self._max_avail_delay, warn) if delay > 0]
             self._delay = min(delays) / 2 if delays else 60.0 if self._health is not None else 0.0
-            if self._max_lifetime > 0:
-                self._delay = min(self._delay or math.inf, self._max_lifetime / 2)
+            if self._max_lifetime_ > 0:
+                self._delay = min(self._delay or math.inf, self._max_lifetime_ / 2)
         # the first process of "flask --debug" serves nothing
         workaround = os.environ.get("PPP_WERKZEUG_WORKAROUND")
-        self._ahead = not workaround or os.environ.get("WERKZEUG_RUN_MAIN") == "true"
-        if not self._ahead:
-            self._tell(log.warning, "skipping housekeeper thread creation under werkzeug empty start")
+        self._ahead_ = not workaround or os.environ.get("WERKZEUG_RUN_MAIN") == "true"
+        if not self._ahead_:
+            self._tell_(log.warning, "skipping housekeeper thread creation under werkzeug empty start")
 
-    def _cut_min_size(self) -> None:
-        if self._min_size > self._limit:
-            self._tell(log.warning, "min_size %d cut to max_size %d", self._min_size, self._limit)
-            self._min_size = int(self._limit)
+    def _cut_min_size_(self) -> None:
+        if self._min_size > self._limit_:
+            self._tell_(log.warning, "min_size %d cut to max_size %d", self._min_size, self._limit_)
+            self._min_size = int(self._limit_)
 
-    def _begin(self, shutdown: bool = False) -> None:
+    def _begin_(self, shutdown: bool = False) -> None:
         """Begin without an object: when built, unpickled, or in the child of a fork."""
         self._lock: Any = _Lock()
-        self._alive: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
-        self._idle = root = _Record()  # of a ring, whose `older` is the last used one
+        self._alive_: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
+        self._idle_ = root = _Record()  # of a ring, whose `older` is the last used one
         root.older, root.newer, root.expiry = root, root, -math.inf
-        self._closing: dict[int, _Record] = {}
-        self._waiters: deque[_Waiter] = deque()
-        self._size = self._drains = 0
-        self._fresh_numbers = itertools.count()
-        self._numbers: list[int] = []  # of creations that failed, which are used again
-        self._fill_after = -math.inf  # while creations fail, returns do not try before that time
+        self._closing_: dict[int, _Record] = {}
+        self._waiters_: deque[_Waiter] = deque()
+        self._size_ = self._drains_ = self._nchecks_ = 0
+        self._fresh_numbers_ = itertools.count()
+        self._numbers_: list[int] = []  # of creations that failed, which are used again
+        self._fill_after_ = -math.inf  # while creations fail, returns do not try before that time
         self._housekeeper: threading.Thread | None = None
-        self._wake = _Waiter()  # for the housekeeper: fill, or end
-        self._all_back = _Waiter()  # for a shutdown that waits for lent objects
+        self._wake_ = _Waiter()  # for the housekeeper: fill, or end
+        self._all_back_ = _Waiter()  # for a shutdown that waits for lent objects
         self._started_ts = self._hk_last = self._now()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
         self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = self._nborrows = 0
-        self._nreturns = self._nhealth = self._bad_health = self._nreset_errors = self._hc_errors = 0
-        self._nrecycled = self._nwornout = self._nexpired = self._ninvalidated = self._hc_rounds = 0
-        self._nkilled = self._hk_rounds = self._hk_errors = self._nwaits = self._ntimeouts = self._nchecks = 0
-        self._hk_time = self._wait_time = self._use_time = self._create_time = 0.0
+        self._nreturns = self._nhealth = self._bad_health = self._nreset_errors_ = self._hc_errors = 0
+        self._nrecycled = self._nwornout = self._nexpired_ = self._ninvalidated_ = self._hc_rounds = 0
+        self._nkilled = self._hk_rounds = self._hk_errors = self._nwaits_ = self._ntimeouts_ = 0
+        self._hk_time = self._wait_time_ = self._use_time_ = self._create_time_ = 0.0
         self._shutdown = shutdown
         _process.pools[id(self)] = self
 
@@ -587,12 +590,12 @@ class Pool(Generic[T]):
         try:
             try:  # what `with` does, which made get and ret a tenth to a fifth slower
                 lock.acquire()
-                root = self._idle
+                root = self._idle_
                 newest = root.older  # the root itself, which has expired, if none is idle
                 # decides between an idle object, which needs no look before it is lent, and the queue
                 if (
                     now < newest.expiry
-                    and (self._check_after_idle is None or now - newest.last_ret < self._check_after_idle)
+                    and (self._check_after_idle_ is None or now - newest.last_ret < self._check_after_idle_)
                     and not self._shutdown
                 ):
                     root.older = older = newest.older
@@ -610,13 +613,13 @@ class Pool(Generic[T]):
                 raise
             lock.release()
             announced = self._getter is not None or self._max_using_delay_warn > 0 or self._debug
-            while record is None or (announced and not self._announce(record, lending)):
-                record = self._obtain(timeout, now, again=record is not None)
+            while record is None or (announced and not self._announce_(record, lending)):
+                record = self._obtain_(timeout, now, again=record is not None)
                 lending = record.lending
             obj: T = record.obj
             return obj
         except BaseException:
-            self._discard(record, lending)
+            self._discard_(record, lending)
             raise
 
     def ret(self, obj: T) -> None:
@@ -631,25 +634,30 @@ class Pool(Generic[T]):
         try:
             now = self._now()
             try:
-                record = self._alive[id(obj)]
+                record = self._alive_[id(obj)]
             except KeyError:
                 record = _Record()  # of no object
             lending = record.lending
-            if self._retter is not None or self._reset is not None:
-                lent = self._check_in(record, lending)
+            if self._retter is not None or self._reset_ is not None:
+                lent = self._check_in_(record, lending)
             else:
                 try:
                     lock.acquire()
                     lent = record.state is LENT
                     if lent:
                         record.last_ret = now
-                        self._use_time += now - record.last_get
+                        self._use_time_ += now - record.last_get
                         # decides between the waiters or a limit of its life, and the idle ones
-                        if self._waiters or self._max_use or self._size > self._limit or now >= record.expiry:
-                            self._put_back(record, now)
+                        if (
+                            self._waiters_
+                            or self._max_use
+                            or self._size_ > self._limit_
+                            or now >= record.expiry
+                        ):
+                            self._put_back_(record, now)
                         else:
                             record.state = IDLE
-                            record.newer = root = self._idle
+                            record.newer = root = self._idle_
                             record.older = older = root.older
                             older.newer = root.older = record
                 except BaseException:
@@ -658,11 +666,11 @@ class Pool(Generic[T]):
                     raise
                 lock.release()
             if not lent:
-                self._unexpected(obj)
-            elif self._debug or self._closing or self._size < self._min_size:
-                self._replace(obj)
+                self._unexpected_(obj)
+            elif self._debug or self._closing_ or self._size_ < self._min_size:
+                self._replace_(obj)
         except BaseException:
-            self._discard(record or self._find(obj), lending)
+            self._discard_(record or self._find_(obj), lending)
             raise
 
     def obj(self, timeout: float | None = None) -> _Block[T]:
@@ -684,27 +692,27 @@ class Pool(Generic[T]):
         Args:
             obj: What `get` returned. If it is not lent, log a warning and do nothing else.
         """
-        record = self._find(obj)
+        record = self._find_(obj)
         lending = record.lending
         try:
-            if self._check_in(record, lending, broken=True):
+            if self._check_in_(record, lending, broken=True):
                 record.lending = _ENDED
-                self._replace(obj)
+                self._replace_(obj)
             else:
-                self._unexpected(obj)
+                self._unexpected_(obj)
         except BaseException:
-            self._discard(record, lending)
+            self._discard_(record, lending)
             raise
 
     def drain(self) -> None:
         """Replace all objects: close the idle ones now and the others when they return, then fill anew."""
         with self._lock:
-            self._drains += 1
-            self._fill_after = -math.inf
-            for record in list(self._alive.values()):
+            self._drains_ += 1
+            self._fill_after_ = -math.inf
+            for record in list(self._alive_.values()):
                 record.expiry = -math.inf
-        self._evict(IDLE, lambda record: record.expiry < 0)
-        self._replace()
+        self._evict_(IDLE, lambda record: record.expiry < 0)
+        self._replace_()
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the limits at once; lent objects are left alone, a surplus goes as they return.
@@ -720,16 +728,16 @@ class Pool(Generic[T]):
         most = self._max_size if max_size is None else _number("max_size", max_size, whole=True)
         with self._lock:
             if bool(most) != bool(self._max_size):
-                raise PoolException(f"{self._label}: max_size cannot go from {self._max_size!r} to {most!r}")
+                raise PoolException(f"{self._label_}: max_size cannot go from {self._max_size!r} to {most!r}")
             if self._shutdown:
                 return
-            self._min_size, self._max_size, self._limit = least, most, most or math.inf
-            self._parameters = self._parameters | {"min_size": least, "max_size": most}
-            self._fill_after = -math.inf
-            self._serve()
-        self._cut_min_size()
-        self._evict(IDLE, lambda record: True, keep=self._limit)
-        self._replace()
+            self._min_size, self._max_size, self._limit_ = least, most, most or math.inf
+            self._parameters_ = self._parameters_ | {"min_size": least, "max_size": most}
+            self._fill_after_ = -math.inf
+            self._serve_()
+        self._cut_min_size_()
+        self._evict_(IDLE, lambda record: True, keep=self._limit_)
+        self._replace_()
 
     def stats(self) -> dict[str, Any]:
         """Give the pool's configuration, counters and objects, without waiting for anything.
@@ -738,13 +746,13 @@ class Pool(Generic[T]):
             A JSON-able dict; times are seconds, those of objects relative to now.
         """
         with self._lock:
-            data: dict[str, Any] = {key: getattr(self, "_" + key) for key in _REPORTED}
-            data |= {"ntodel": len(self._closing), "nwaiting": len(self._waiters)}
+            data: dict[str, Any] = {key.rstrip("_"): getattr(self, "_" + key) for key in _REPORTED}
+            data |= {"ntodel": len(self._closing_), "nwaiting": len(self._waiters_)}
             data["sem"] = self._sem and {"value": self._sem._value, "init": self._sem._initial_value}
-            states = [(record, record.state) for record in list(self._alive.values())]
+            states = [(record, record.state) for record in list(self._alive_.values())]
         now = self._now()
-        avail = [self._describe(record, now) for record, state in states if state in _AVAILABLE]
-        using = [self._describe(record, now) for record, state in states if state in _USING]
+        avail = [self._describe_(record, now) for record, state in states if state in _AVAILABLE]
+        using = [self._describe_(record, now) for record, state in states if state in _USING]
         data |= {"navail": len(avail), "nusing": len(using), "avail": avail, "using": using}
         data |= {"now": time.time(), "running": now - self._started_ts}
         data["rel_hk_last"] = min(0.0, self._hk_last - now)
@@ -768,19 +776,19 @@ class Pool(Generic[T]):
         """
         delay, grace = _number("delay", delay), _number("grace", grace)
         try:
-            self._retire()
-            if grace > 0 and self._size > 0:
-                self._all_back.wait(grace)
-                self._all_back.ring()  # for another shutdown that waits
-            self._retire((IDLE, LENT))
+            self._retire_()
+            if grace > 0 and self._size_ > 0:
+                self._all_back_.wait(grace)
+                self._all_back_.ring()  # for another shutdown that waits
+            self._retire_((IDLE, LENT))
         except BaseException:
-            self._retire((IDLE, LENT))
+            self._retire_((IDLE, LENT))
             raise
         housekeeper, self._housekeeper = self._housekeeper, None
         if delay > 0 and housekeeper is not None and housekeeper is not threading.current_thread():
             housekeeper.join(min(delay, threading.TIMEOUT_MAX))
             if housekeeper.is_alive():
-                self._tell(log.warning, "shutting down pool with live housekeeper")
+                self._tell_(log.warning, "shutting down pool with live housekeeper")
 
     def __enter__(self) -> typing_extensions.Self:
         return self
@@ -799,40 +807,40 @@ class Pool(Generic[T]):
     __copy__ = __deepcopy__
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._attribute = name
+        self._attribute_ = name
 
     def __set__(self, instance: Any, value: Any) -> None:
-        vars(instance)[self._attribute] = value
+        vars(instance)[self._attribute_] = value
 
     def __delete__(self, instance: Any = None) -> None:
         """Close every object now and keep the pool; of an instance, delete what shadows the pool."""
         if instance is not None:
-            if self._attribute not in vars(instance):
-                raise AttributeError(self._attribute)
-            del vars(instance)[self._attribute]
+            if self._attribute_ not in vars(instance):
+                raise AttributeError(self._attribute_)
+            del vars(instance)[self._attribute_]
             return
-        for record in self._records():
+        for record in self._records_():
             record.expiry = -math.inf  # what is in the hands of the pool itself goes when it comes back
-        self._close_all((IDLE, LENT))
+        self._close_all_((IDLE, LENT))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the parameters come last, since they may refer to the pool
         empty = functools.partial(type(self).__new__, type(self))
-        return _arrive, (self._key, empty), (self._key, self._parameters, self.__dict__)
+        return _arrive, (self._key_, empty), (self._key_, self._parameters_, self.__dict__)
 
     def __setstate__(self, state: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
         with _process.arrivals:
-            if not hasattr(self, "_parameters"):  # else it has arrived before
-                self._key, parameters, own = state
-                self._configure(parameters)
-                self._begin()
+            if not hasattr(self, "_parameters_"):  # else it has arrived before
+                self._key_, parameters, own = state
+                self._configure_(parameters)
+                self._begin_()
                 self.__dict__.update(own)
 
     def __del__(self) -> None:
         if not getattr(self, "_shutdown", True):
-            self._retire()
+            self._retire_()
             if self._nuses > 0:
-                warnings.warn(f"{self._label} was abandoned without shutdown", ResourceWarning, stacklevel=2)
+                warnings.warn(f"{self._label_} was abandoned without shutdown", ResourceWarning, stacklevel=2)
 
     # What programs and tests read
 
@@ -856,15 +864,17 @@ class Pool(Generic[T]):
         made.append(record)
         try:
             begin = self._now()
-            lifetime = self._max_lifetime * _random.uniform(0.95, 1.0) or math.inf
+            lifetime = self._max_lifetime_ * _random.uniform(0.95, 1.0) or math.inf
             with self._lock:
                 if record.state is not RESERVED:
-                    if self._size >= self._limit:
-                        raise PoolException(f"{self._label}: no room for a new object")
-                    self._size += 1
+                    if self._size_ >= self._limit_:
+                        raise PoolException(f"{self._label_}: no room for a new object")
+                    self._size_ += 1
                     record.state = RESERVED
-                record.number = number = self._numbers.pop() if self._numbers else next(self._fresh_numbers)
-                record.drains = self._drains
+                record.number = number = (
+                    self._numbers_.pop() if self._numbers_ else next(self._fresh_numbers_)
+                )
+                record.drains = self._drains_
                 self._ncreating += 1
             # the object is stored with no point of interruption in between
             for record.obj in map(self._fun, (number,)):
@@ -873,37 +883,37 @@ class Pool(Generic[T]):
                 raise StopIteration("raised by fun")  # which ends the loop
             now = self._now()
             with self._lock:
-                if not self._register(record):
-                    raise PoolException(f"{self._label}: fun returned an object that the pool has already")
+                if not self._register_(record):
+                    raise PoolException(f"{self._label_}: fun returned an object that the pool has already")
                 record.last_get = record.last_ret = now
                 record.expiry = min(record.expiry, now + lifetime)
-                self._create_time += now - begin
-                self._fill_after = -math.inf
+                self._create_time_ += now - begin
+                self._fill_after_ = -math.inf
             if self._debug:
-                self._tell(log.debug, "made %s", self._text(record.obj))
-            self._start_housekeeper()
+                self._tell_(log.debug, "made %s", self._text_(record.obj))
+            self._start_housekeeper_()
             obj: T = record.obj
             return obj
         except BaseException:
-            self._discard(record)
+            self._discard_(record)
             raise
 
     def _new(self) -> T:
         """Make an object, and make it available: at once, unless `get` or `_fill` wait for it."""
         obj = self._create()
-        record = self._find(obj)
+        record = self._find_(obj)
         try:
-            self._run(self._opener, "exception in opener", obj)
+            self._run_(self._opener, "exception in opener", obj)
             now = self._now()
             with self._lock:
                 if record.state is MADE:
                     record.state = FRESH
                     record.last_ret = now
                     if _making.get()[0] is not self:
-                        self._put_back(record, now)
+                        self._put_back_(record, now)
             return obj
         except BaseException:
-            self._discard(record)
+            self._discard_(record)
             raise
 
     def _fill(self) -> None:
@@ -913,50 +923,50 @@ class Pool(Generic[T]):
             record = _Record()
             try:
                 with self._lock:
-                    if self._size - len(self._closing) >= self._min_size or self._size >= self._limit:
+                    if self._size_ - len(self._closing_) >= self._min_size or self._size_ >= self._limit_:
                         return
-                    self._size += 1
+                    self._size_ += 1
                     record.state = RESERVED
-                record = self._make(record, "new object failed")
+                record = self._make_(record, "new object failed")
                 now = self._now()
                 with self._lock:
-                    self._put_back(record, now)
+                    self._put_back_(record, now)
                 made += record.expiry > -math.inf  # else it was drained meanwhile
                 self._empty()
             except BaseException as exc:
-                self._discard(record)
+                self._discard_(record)
                 if not isinstance(exc, Exception):
                     raise
-                self._fill_after = self._now() + max(1.0, self._delay)
+                self._fill_after_ = self._now() + max(1.0, self._delay)
                 return
 
     def _out(self, obj: T) -> None:
         """Take an object out of the account: from now on it is in `_todel`, with its permit."""
         with self._lock:
-            self._doom(self._find(obj))
+            self._doom_(self._find_(obj))
 
     def _destroy(self, obj: T) -> None:
         """Call the closer of an object that was taken out, and forget it. The caller counts it."""
-        record = self._closing.get(id(obj))
-        self._run(self._closer, "exception in closer", obj, record)
+        record = self._closing_.get(id(obj))
+        self._run_(self._closer, "exception in closer", obj, record)
         if self._debug:
-            self._tell(log.debug, "destroyed %s", self._text(obj))
+            self._tell_(log.debug, "destroyed %s", self._text_(obj))
         if record is not None:
-            self._forget(record)
+            self._forget_(record)
 
     def _del(self, obj: T) -> None:
         """Take an object out, and destroy it."""
         self._out(obj)
-        self._dispose(self._closing.get(id(obj)) or _Record())
+        self._dispose_(self._closing_.get(id(obj)) or _Record())
 
     def _empty(self) -> None:
         """Destroy what is in `_todel`, and nothing else."""
-        for record in self._closing.copy().values():
-            self._dispose(record)
+        for record in self._closing_.copy().values():
+            self._dispose_(record)
 
     def _borrow(self, obj: T) -> bool:
         """Take an available object for examination; whether it was available."""
-        record = self._find(obj)
+        record = self._find_(obj)
         with self._lock:
             if record.state is not IDLE:
                 return False
@@ -968,12 +978,12 @@ class Pool(Generic[T]):
 
     def _return(self, obj: T) -> None:
         """Put an examined object back; one that was refused goes to `_todel`."""
-        record = self._find(obj)
+        record = self._find_(obj)
         now = self._now()
         with self._lock:
             if record.state in (HELD, REFUSED):
                 self._nreturns += 1
-                self._put_back(record, now)
+                self._put_back_(record, now)
         if record.state is DOOMED:
             self._out(obj)
 
@@ -983,50 +993,50 @@ class Pool(Generic[T]):
         self._hk_rounds += 1
         self._hk_last = now
         warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
-        held = self._records((LENT,))
+        held = self._records_((LENT,))
         late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
         if late:
             ages = [age for _, _, age in late]
             facts = len(late), sum(ages) / len(ages), sum(age >= kill for age in ages)
-            self._tell(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", *facts)
-            self._evict(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
+            self._tell_(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", *facts)
+            self._evict_(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
         for record, lending, age in late:
             asked, obj = record.asked, record.obj
             if asked is not None and record.lending == lending:
                 record.asked = None
-                held_by = (self._text(obj), age, *asked)
-                self._tell(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
-        if self._max_lifetime > 0:
-            self._evict(IDLE, lambda record: now >= record.expiry, "_nexpired")
+                held_by = (self._text_(obj), age, *asked)
+                self._tell_(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
+        if self._max_lifetime_ > 0:
+            self._evict_(IDLE, lambda record: now >= record.expiry, "_nexpired_")
         idle = self._max_avail_delay
         if idle > 0:
-            self._evict(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
+            self._evict_(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
 
     def _health_check(self) -> None:
         """Examine the idle objects one by one, in the order of their last use; destroy those refused."""
         if self._health is None:
             return
         self._hc_rounds += 1
-        for record in sorted(self._records((IDLE,)), key=lambda record: record.last_ret):
+        for record in sorted(self._records_((IDLE,)), key=lambda record: record.last_ret):
             lending = record.lending + 1  # if it is borrowed now
             if record.state is IDLE and record.obj is not None:
                 try:
                     borrowed: object = self._borrow(record.obj)
                     if borrowed is not None and borrowed is not False:
-                        self._examine(record)
+                        self._examine_(record)
                         self._return(record.obj)
                 except BaseException:
-                    self._discard(record, lending)
+                    self._discard_(record, lending)
                     raise
                 self._empty()
 
     def _houseKeeping(self) -> None:
         """Do rounds until shutdown. The thread does so over a weak reference, unless this is overridden."""
-        _keep_house(weakref.ref(self), self._wake)
+        _keep_house(weakref.ref(self), self._wake_)
 
     # Check-out, where no object is idle or the idle one needs a look
 
-    def _obtain(self, timeout: float | None, begin: float, again: bool) -> _Record:
+    def _obtain_(self, timeout: float | None, begin: float, again: bool) -> _Record:
         """Queue for an object, or for a permit to make one, until there is one that can be lent."""
         limit = self._timeout if timeout is None else timeout
         limit = math.inf if limit is None else max(0.0, limit)
@@ -1035,35 +1045,35 @@ class Pool(Generic[T]):
         try:
             while True:
                 if again and limit and self._now() >= deadline:  # getters or examinations took all the time
-                    raise self._timed_out(limit)
+                    raise self._timed_out_(limit)
                 vain, waiter = waiter.record, _Waiter()
                 with self._lock:
                     if self._shutdown:
-                        raise PoolException(f"{self._label}: Pool is shutting down")
-                    waiting = len(self._waiters)
+                        raise PoolException(f"{self._label_}: Pool is shutting down")
+                    waiting = len(self._waiters_)
                     # at the front if what came before was no good
-                    self._waiters.insert(0 if again else waiting, waiter)
-                    self._serve()
-                    if waiter.record.state is GONE and not again and 0 < self._max_waiting <= waiting:
-                        facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting}"
-                        raise TooManyRequests(f"{self._label}: {facts}")
+                    self._waiters_.insert(0 if again else waiting, waiter)
+                    self._serve_()
+                    if waiter.record.state is GONE and not again and 0 < self._max_waiting_ <= waiting:
+                        facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting_}"
+                        raise TooManyRequests(f"{self._label_}: {facts}")
                 if again or waiter.record.state is GONE:
-                    self._discard(vain)  # what is to be destroyed holds a permit
-                self._wait(waiter, limit, deadline)
+                    self._discard_(vain)  # what is to be destroyed holds a permit
+                self._wait_(waiter, limit, deadline)
                 record = waiter.record  # with neither object nor permit if the pool was shut down
-                if record.state is RESERVED and self._size <= self._limit:  # else it has shrunk
-                    record = waiter.record = self._make(record, "object creation failed")
-                if self._lend(record):
+                if record.state is RESERVED and self._size_ <= self._limit_:  # else it has shrunk
+                    record = waiter.record = self._make_(record, "object creation failed")
+                if self._lend_(record):
                     return record
                 again = True
         except BaseException:
             with self._lock, contextlib.suppress(ValueError):  # it may be in the queue no more
-                self._waiters.remove(waiter)
-            self._discard(vain)
-            self._discard(waiter.record)
+                self._waiters_.remove(waiter)
+            self._discard_(vain)
+            self._discard_(waiter.record)
             raise
 
-    def _wait(self, waiter: _Waiter, limit: float, deadline: float) -> None:
+    def _wait_(self, waiter: _Waiter, limit: float, deadline: float) -> None:
         """Wait until served, or until the pool is shut down; `TimeOut` if there is nothing in time."""
         begin = self._now()
         left = deadline - begin
@@ -1077,56 +1087,56 @@ class Pool(Generic[T]):
                 self._lock._acquire_restore(held)
         waited = self._now() - begin
         with self._lock:
-            self._nwaits += waits
-            self._wait_time += waited
-            if not served and waiter in self._waiters:  # else its turn came just now
-                self._waiters.remove(waiter)
-                raise self._timed_out(limit)
+            self._nwaits_ += waits
+            self._wait_time_ += waited
+            if not served and waiter in self._waiters_:  # else its turn came just now
+                self._waiters_.remove(waiter)
+                raise self._timed_out_(limit)
         if _process.ending and threading.current_thread() is not threading.main_thread():
             time.sleep(1.0)  # a daemon thread, whose error would only disturb the end
 
-    def _timed_out(self, limit: float) -> TimeOut:
+    def _timed_out_(self, limit: float) -> TimeOut:
         with self._lock:
-            self._ntimeouts += 1
-            facts = f"{self._in_use()} of {self._max_size} in use, {len(self._waiters)} waiting"
-        return TimeOut(f"{self._label}: sem timeout after {limit} s ({facts})")
+            self._ntimeouts_ += 1
+            facts = f"{self._in_use_()} of {self._max_size} in use, {len(self._waiters_)} waiting"
+        return TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
 
-    def _make(self, reserved: _Record, failure: str) -> _Record:
+    def _make_(self, reserved: _Record, failure: str) -> _Record:
         """Run `_new` with a permit that is reserved; its object is our caller's."""
         made = [reserved]
         outer = _making.set((self, made))
         try:
-            record = self._find(self._new())
+            record = self._find_(self._new())
             now = self._now()
             if record.state is not FRESH:
-                raise PoolException(f"{self._label}: _new has made no object available")
+                raise PoolException(f"{self._label_}: _new has made no object available")
             for other in made:
                 if other is not record:
                     with self._lock:
-                        self._put_back(other, now)
+                        self._put_back_(other, now)
             return record
         except BaseException as exc:
             for mine in made:
-                self._discard(mine)
+                self._discard_(mine)
             if isinstance(exc, Exception):
-                self._tell(log.error, "%s: %s", failure, exc, exc_info=True)
+                self._tell_(log.error, "%s: %s", failure, exc, exc_info=True)
             raise
         finally:
             _making.reset(outer)
 
-    def _lend(self, record: _Record) -> bool:
+    def _lend_(self, record: _Record) -> bool:
         """Check out an object in our hands, unless it is no good; whether it was."""
-        now, check = self._now(), self._check_after_idle
+        now, check = self._now(), self._check_after_idle_
         look = record.state is HELD and check is not None and now - record.last_ret >= check
         look = look and record.obj is not None and self._health is not None and now < record.expiry
         if look:
-            self._examine(record)
+            self._examine_(record)
             now = self._now()
         with self._lock:
-            self._nchecks += look
+            self._nchecks_ += look
             # what has just been made is lent once, however short its life
             expired = now >= record.expiry and (record.state is HELD or record.expiry < 0)
-            self._nexpired += expired and record.expiry > -math.inf
+            self._nexpired_ += expired and record.expiry > -math.inf
             if expired or self._shutdown or record.state not in (HELD, FRESH):
                 return False
             record.state = LENT
@@ -1136,7 +1146,7 @@ class Pool(Generic[T]):
             self._nuses += 1
         return True
 
-    def _announce(self, record: _Record, lending: int) -> bool:
+    def _announce_(self, record: _Record, lending: int) -> bool:
         """Run the getter, and note which thread and line of the program asked; whether it is lent still."""
         if self._max_using_delay_warn > 0:
             frame = sys._getframe(1)
@@ -1144,53 +1154,53 @@ class Pool(Generic[T]):
                 frame = frame.f_back
             record.asked = threading.current_thread().name, frame.f_code.co_filename, frame.f_lineno
         if self._debug:
-            self._tell(log.debug, "get %s", self._text(record.obj))
-        self._run(self._getter, "exception in getter", record.obj)
+            self._tell_(log.debug, "get %s", self._text_(record.obj))
+        self._run_(self._getter, "exception in getter", record.obj)
         return record.lending == lending and record.state is LENT
 
     # Check-in, examination, eviction, the end
 
-    def _check_in(self, record: _Record, lending: int | None, broken: bool = False) -> bool:
+    def _check_in_(self, record: _Record, lending: int | None, broken: bool = False) -> bool:
         """Take a lent object back, by the hooks of a return unless it is broken; whether it was lent."""
         with self._lock:
             if record.state is not LENT or record.lending != lending:
                 return False
             record.state = RETURNING
-            self._ninvalidated += broken
+            self._ninvalidated_ += broken
         failed = False
         if not broken:
-            self._run(self._retter, "exception in retter", record.obj)
-            failed = self._run(self._reset, "exception in reset", record.obj) is _FAILED
+            self._run_(self._retter, "exception in retter", record.obj)
+            failed = self._run_(self._reset_, "exception in reset", record.obj) is _FAILED
         now = self._now()
         with self._lock:
             if record.state is RETURNING:
                 record.last_ret = now
-                self._use_time += now - record.last_get
-                self._nreset_errors += failed
+                self._use_time_ += now - record.last_get
+                self._nreset_errors_ += failed
                 if broken or failed:
                     record.state = REFUSED
-                self._put_back(record, now)
+                self._put_back_(record, now)
         return True
 
-    def _replace(self, obj: Any = _NOTHING) -> None:
+    def _replace_(self, obj: Any = _NOTHING) -> None:
         """Destroy what has to go, and see that what is missing is made, after a return or without one."""
         if self._debug and obj is not _NOTHING:
-            self._tell(log.debug, "ret %s", self._text(obj))
-        if id(obj) in self._closing:
+            self._tell_(log.debug, "ret %s", self._text_(obj))
+        if id(obj) in self._closing_:
             self._out(obj)
         self._empty()
-        missing = self._size - len(self._closing) < self._min_size
-        if missing and self._ahead and self._now() >= self._fill_after:  # else that failed lately
+        missing = self._size_ - len(self._closing_) < self._min_size
+        if missing and self._ahead_ and self._now() >= self._fill_after_:  # else that failed lately
             keeper = self._housekeeper
             if keeper is None or keeper is threading.current_thread() or not keeper.is_alive():
                 self._fill()
             else:
-                self._wake.ring()
+                self._wake_.ring()
 
-    def _examine(self, record: _Record) -> None:
+    def _examine_(self, record: _Record) -> None:
         """Ask the health hook about an object in our hands, which is refused unless it says yes."""
         health: Any = self._health
-        verdict = self._run(lambda obj: bool(health(obj)), "health check error", record.obj)
+        verdict = self._run_(lambda obj: bool(health(obj)), "health check error", record.obj)
         with self._lock:
             self._nhealth += 1
             self._hc_errors += verdict is _FAILED
@@ -1198,20 +1208,20 @@ class Pool(Generic[T]):
             if verdict is not True and record.state is HELD:
                 record.state = REFUSED
         if verdict is False:
-            self._tell(log.error, "bad health: %s", self._text(record.obj))
+            self._tell_(log.error, "bad health: %s", self._text_(record.obj))
 
-    def _evict(self, state: str, when: Callable[[_Record], bool], count: str = "", keep: float = -1) -> None:
+    def _evict_(self, state: str, when: Callable[[_Record], bool], count: str = "", keep: float = -1) -> None:
         """Take objects in a state out, while more than some live, the least recently used ones first."""
-        for record in sorted(filter(when, self._records((state,))), key=lambda record: record.last_ret):
+        for record in sorted(filter(when, self._records_((state,))), key=lambda record: record.last_ret):
             with self._lock:
-                lending, left = record.lending, self._size - len(self._closing)
-                gone = left > keep and record.state is state and when(record) and self._doom(record, lending)
+                lending, left = record.lending, self._size_ - len(self._closing_)
+                gone = left > keep and record.state is state and when(record) and self._doom_(record, lending)
                 if gone and count:
                     setattr(self, count, getattr(self, count) + 1)
             if gone:
                 self._out(record.obj)
 
-    def _dispose(self, record: _Record) -> None:
+    def _dispose_(self, record: _Record) -> None:
         """Destroy an object in `_todel`, unless another thread does; its permit is free afterwards."""
         mine = False
         try:
@@ -1222,77 +1232,77 @@ class Pool(Generic[T]):
                     self._ndestroys += 1
             if mine:
                 self._destroy(record.obj)
-                self._forget(record)
+                self._forget_(record)
         except BaseException:
             if mine:
                 if record.state is CLOSING:
-                    self._run(self._closer, "exception in closer", record.obj, record)
-                self._forget(record)
+                    self._run_(self._closer, "exception in closer", record.obj, record)
+                self._forget_(record)
             raise
 
-    def _retire(self, states: tuple[str, ...] = (IDLE,)) -> None:
+    def _retire_(self, states: tuple[str, ...] = (IDLE,)) -> None:
         """Let nobody in, wake the waiters and the housekeeper, and destroy all objects in some states."""
         with self._lock:
             self._shutdown = True
-            self._min_size = self._limit = 0
-            self._serve()
-        self._wake.ring()
-        _process.arrived.pop(self._key, None)
-        self._close_all(states)
+            self._min_size = self._limit_ = 0
+            self._serve_()
+        self._wake_.ring()
+        _process.arrived.pop(self._key_, None)
+        self._close_all_(states)
 
-    def _close_all(self, states: tuple[str, ...]) -> None:
+    def _close_all_(self, states: tuple[str, ...]) -> None:
         """Destroy all objects in some states."""
-        records = self._records(states)
+        records = self._records_(states)
         if in_use := sum(record.state is LENT for record in records):
-            self._tell(log.warning, "deleting in-use objects: %d", in_use)
+            self._tell_(log.warning, "deleting in-use objects: %d", in_use)
         with contextlib.ExitStack() as each:  # also if one is interrupted
             each.callback(self._empty)
             for record in reversed(records):
                 each.callback(self._del, record.obj)
 
-    def _discard(self, record: _Record | None, lending: int | None = None) -> None:
+    def _discard_(self, record: _Record | None, lending: int | None = None) -> None:
         """Give up what this thread was interrupted with: a permit, or an object, in that lending or any."""
         if record is not None:
             with self._lock:
                 if record.state is RESERVED and record.obj is not _NOTHING:
-                    self._register(record)
+                    self._register_(record)
                 if record.state in _IN_HAND:
-                    self._doom(record, lending)
-                self._serve()
+                    self._doom_(record, lending)
+                self._serve_()
             if record.state is RESERVED:
-                self._forget(record)
+                self._forget_(record)
             elif record.state is DOOMED:
                 self._out(record.obj)
         self._empty()
 
-    def _forget(self, record: _Record) -> None:
+    def _forget_(self, record: _Record) -> None:
         """Free the permit of a reservation, or of an object that has been destroyed."""
         with self._lock:
             if record.state is not GONE:
-                if record.key in self._closing:
-                    del self._closing[record.key]
+                if record.key in self._closing_:
+                    del self._closing_[record.key]
                 record.state = GONE
-                self._size -= 1
+                self._size_ -= 1
                 if record.obj is _NOTHING and record.number >= 0:
-                    self._numbers.append(record.number)
-            self._serve()
-        if self._shutdown and self._size == 0:
-            self._all_back.ring()
+                    self._numbers_.append(record.number)
+            self._serve_()
+        if self._shutdown and self._size_ == 0:
+            self._all_back_.ring()
 
-    def _forked(self) -> None:
+    def _forked_(self) -> None:
         """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
-        records = [*self._alive.values(), *self._closing.values()]
+        records = [*self._alive_.values(), *self._closing_.values()]
         for record in records:
             record.state, record.lending = GONE, _ENDED
-            self._inherited.add(record.key)
+            self._inherited_.add(record.key)
         _process.parents.append(records)
-        self._begin(self._shutdown)
+        self._begin_(self._shutdown)
 
-    def _start_housekeeper(self, usual: Callable[..., None] = _houseKeeping) -> None:
+    def _start_housekeeper_(self, usual: Callable[..., None] = _houseKeeping) -> None:
         """Start the thread that does the rounds, once: the usual ones, or those of the program."""
-        if self._housekeeper is not None or self._delay <= 0 or not self._ahead or self._shutdown:
+        if self._housekeeper is not None or self._delay <= 0 or not self._ahead_ or self._shutdown:
             return
-        work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake)
+        work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake_)
         if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
             work = self._houseKeeping  # the program's own
         started = _Waiter()
@@ -1301,7 +1311,7 @@ class Pool(Generic[T]):
             started.ring()
             work()
 
-        thread = threading.Thread(target=run, name=f"{self._name} housekeeper", daemon=True)
+        thread = threading.Thread(target=run, name=f"{self._name_} housekeeper", daemon=True)
         try:
             with self._lock:
                 if self._housekeeper is not None:
@@ -1311,41 +1321,43 @@ class Pool(Generic[T]):
             start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
             start(thread.start, ())
             started.wait(10.0)
-            self._tell(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
+            self._tell_(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
             if self._housekeeper is thread and not thread.is_alive():
                 self._housekeeper = None  # the next creation tries again
             if not isinstance(exc, RuntimeError):  # no more threads, or the interpreter is about to end
                 raise
-            self._tell(log.error, "no housekeeper: %s", exc)
+            self._tell_(log.error, "no housekeeper: %s", exc)
 
     # Foreign code
 
-    def _run(self, hook: Callable[[T], Any] | None, what: str, obj: T, closing: _Record | None = None) -> Any:
+    def _run_(
+        self, hook: Callable[[T], Any] | None, what: str, obj: T, closing: _Record | None = None
+    ) -> Any:
         """Run a hook on an object: what it returns, or `_FAILED` if it raises, which is logged."""
         try:
             if closing is not None:
                 closing.state = CLOSED  # from now on: it is not closed again, whatever interrupts it
             return hook(obj) if hook is not None else None
         except Exception as exc:
-            self._tell(log.error, "%s: %s", what, exc, exc_info=True)
+            self._tell_(log.error, "%s: %s", what, exc, exc_info=True)
             return _FAILED
 
-    def _tell(self, how: Callable[..., None], text: str, *facts: Any, **options: Any) -> None:
-        how("%s: " + text, self._label, *facts, stacklevel=2, **options)
+    def _tell_(self, how: Callable[..., None], text: str, *facts: Any, **options: Any) -> None:
+        how("%s: " + text, self._label_, *facts, stacklevel=2, **options)
 
-    def _text(self, obj: T, complaint: str = "exception in tracer") -> str:
+    def _text_(self, obj: T, complaint: str = "exception in tracer") -> str:
         """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
         text = _FAILED
-        if self._tracer is not None and id(obj) not in self._inherited:
-            text = self._run(self._tracer, complaint, obj)
+        if self._tracer is not None and id(obj) not in self._inherited_:
+            text = self._run_(self._tracer, complaint, obj)
         return f"{type(obj).__name__} at {id(obj):#x}" if text is _FAILED else str(text)
 
-    def _unexpected(self, obj: T) -> None:
-        text = self._text(obj, "exception in tracer on unexpected returned object")
-        self._tell(log.warning, "unexpected object returned: %s", text)
+    def _unexpected_(self, obj: T) -> None:
+        text = self._text_(obj, "exception in tracer on unexpected returned object")
+        self._tell_(log.warning, "unexpected object returned: %s", text)
 
-    def _describe(self, record: _Record, now: float) -> dict[str, Any]:
+    def _describe_(self, record: _Record, now: float) -> dict[str, Any]:
         """The entry of an object in `stats()`."""
         entry: dict[str, Any] = {"uses": record.uses}
         entry |= {"last_get": min(0.0, record.last_get - now), "last_ret": min(0.0, record.last_ret - now)}
@@ -1362,34 +1374,34 @@ class Pool(Generic[T]):
                 entry["error"] += f": {exc}"
         return entry
 
-    def _breaks(self, exc: BaseException) -> bool:
+    def _breaks_(self, exc: BaseException) -> bool:
         """Whether an error that leaves a block says that its object is broken, alone or in a group."""
-        if isinstance(exc, self._invalidate_on):
+        if isinstance(exc, self._invalidate_on_):
             return True
-        subgroup = getattr(exc, "subgroup", None) if self._invalidate_on else None  # of an exception group
-        return subgroup is not None and subgroup(self._invalidate_on) is not None
+        subgroup = getattr(exc, "subgroup", None) if self._invalidate_on_ else None  # of an exception group
+        return subgroup is not None and subgroup(self._invalidate_on_) is not None
 
     # Looking
 
-    def _find(self, obj: Any) -> _Record:
+    def _find_(self, obj: Any) -> _Record:
         try:
-            return self._alive[id(obj)]
+            return self._alive_[id(obj)]
         except KeyError:
             return _Record()  # of no object
 
-    def _records(self, states: tuple[str, ...] = _ALIVE) -> list[_Record]:
+    def _records_(self, states: tuple[str, ...] = _ALIVE) -> list[_Record]:
         with self._lock:
-            records = [*self._alive.values(), *self._closing.values()]
+            records = [*self._alive_.values(), *self._closing_.values()]
         return [record for record in records if record.state in states]
 
-    def _in_use(self) -> int:
-        return self._size - len(self._records((IDLE,)))
+    def _in_use_(self) -> int:
+        return self._size_ - len(self._records_((IDLE,)))
 
     # With the lock held: they neither take it nor call foreign code
 
-    def _serve(self) -> None:
+    def _serve_(self) -> None:
         """Hand what is free to those who wait, in order of arrival; at the end of the pool, nothing."""
-        waiters, root = self._waiters, self._idle
+        waiters, root = self._waiters_, self._idle_
         while waiters:
             waiter = waiters[0]
             record = root.older
@@ -1400,60 +1412,60 @@ class Pool(Generic[T]):
                 record.older = None
                 record.state = HELD
                 record.lending += 1
-            elif self._size < self._limit:
+            elif self._size_ < self._limit_:
                 record = waiter.record
                 record.state = RESERVED
-                self._size += 1
+                self._size_ += 1
             else:
                 return
             waiter.record = record
             del waiters[0]
             waiter.lock.release()
 
-    def _register(self, record: _Record) -> bool:
+    def _register_(self, record: _Record) -> bool:
         """Take the object that was made into the account, unless the pool has it already."""
         key = id(record.obj)
-        if key in self._alive or key in self._closing:
+        if key in self._alive_ or key in self._closing_:
             record.obj = _NOTHING  # it is not for us to close it
             return False
         record.key = key
         record.state = MADE
-        if record.drains != self._drains:
+        if record.drains != self._drains_:
             record.expiry = -math.inf
-        self._alive[key] = record
+        self._alive_[key] = record
         self._nobjs += 1
         self._ncreated += 1
         return True
 
-    def _put_back(self, record: _Record, now: float) -> None:
+    def _put_back_(self, record: _Record, now: float) -> None:
         """Make an object in our hands available, to the thread that waits longest first, or doom it."""
-        surplus = self._size - len(self._closing) > self._limit
+        surplus = self._size_ - len(self._closing_) > self._limit_
         if record.state not in _IN_HAND:
             return
         if surplus or record.state is REFUSED:
-            self._doom(record)
+            self._doom_(record)
         elif 0 < self._max_use <= record.uses:
             self._nwornout += 1
-            self._doom(record)
+            self._doom_(record)
         elif now >= record.expiry:
-            self._nexpired += record.expiry > -math.inf
-            self._doom(record)
+            self._nexpired_ += record.expiry > -math.inf
+            self._doom_(record)
         else:
             record.state = IDLE
-            record.newer = root = self._idle
+            record.newer = root = self._idle_
             record.older = older = root.older
             older.newer = root.older = record
-            self._serve()
+            self._serve_()
 
-    def _doom(self, record: _Record, lending: int | None = None) -> bool:
+    def _doom_(self, record: _Record, lending: int | None = None) -> bool:
         """Move an object out of the account, if it is there, and still in that lending; whether it was."""
         state = record.state
         if state not in _ALIVE or lending not in (None, record.lending):
             return False
         record.state = DOOMED
         self._nobjs -= 1
-        del self._alive[record.key]
-        self._closing[record.key] = record
+        del self._alive_[record.key]
+        self._closing_[record.key] = record
         if state is IDLE:
             record.older.newer, record.newer.older = record.newer, record.older
         return True
@@ -1490,7 +1502,7 @@ def _do_round(pool: Pool[Any], whole: bool) -> None:
         except BaseException as exc:  # a hook may even try to end the thread
             pool._hk_errors += 1
             with contextlib.suppress(BaseException):  # as may a handler of the log
-                pool._tell(log.error, "housekeeper round error: %s", exc, exc_info=True)
+                pool._tell_(log.error, "housekeeper round error: %s", exc, exc_info=True)
     if whole:
         pool._hk_time += pool._now() - begin
 
@@ -1520,7 +1532,7 @@ def _after_fork() -> None:
     """Let all begin anew in the child."""
     _process.pid, _process.lock, _process.arrivals = os.getpid(), _Lock(), _Lock()
     for pool in _living(_process.pools):
-        pool._forked()
+        pool._forked_()
     for proxy in _living(_process.proxies):
         Proxy._begin_anew(proxy)
 
@@ -1531,9 +1543,9 @@ def _at_exit() -> None:
     pools = _living(_process.pools)
     for pool in pools:
         try:
-            pool._retire()
+            pool._retire_()
         except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
-            pool._tell(log.debug, "interrupted at exit: %r", exc)
+            pool._tell_(log.debug, "interrupted at exit: %r", exc)
     # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
     for thread in [pool._housekeeper for pool in pools if pool._housekeeper is not None]:
         thread.join(0.5 if _is_main_interpreter() else None)
@@ -1635,7 +1647,7 @@ class _Lease:
         pool, record, holds = self.pool, self.record, self.holds
         key = 0 if block is None else id(block)
         try:
-            broken = broken or (exc is not None and record is not None and pool._breaks(exc))
+            broken = broken or (exc is not None and record is not None and pool._breaks_(exc))
             try:
                 if key in holds or not key:
                     holds.remove(key)
@@ -1650,13 +1662,13 @@ class _Lease:
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             # the hooks of a return find it current still
-            hooked = record is None or (not broken and (pool._retter is not None or pool._reset is not None))
+            hooked = record is None or (not broken and (pool._retter is not None or pool._reset_ is not None))
             if not hooked:
                 self.clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
                 (pool.invalidate if broken else pool.ret)(self.obj)
             elif record.lending != _ENDED:
-                pool._unexpected(self.obj)
+                pool._unexpected_(self.obj)
             if hooked:
                 self.clear(place)
         except BaseException:
@@ -1678,8 +1690,8 @@ class _Lease:
         self.holds.clear()
         if self.obj is not _NOTHING:
             with contextlib.suppress(AttributeError):  # of a pool of the program's own
-                record: Any = self.record or self.pool._find(self.obj)
-                self.pool._discard(record, self.lending or record.lending)
+                record: Any = self.record or self.pool._find_(self.obj)
+                self.pool._discard_(record, self.lending or record.lending)
 
 
 class _ReclaimedLease(_Lease):
@@ -1731,7 +1743,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 self.lease = lease
                 lease.obj = obj = pool.get(timeout=self.timeout)
                 try:
-                    record = pool._alive[id(obj)]
+                    record = pool._alive_[id(obj)]
                 except (AttributeError, KeyError, TypeError):
                     record = None
                 if type(record) is _Record:  # else of a pool, or a get, of the program's own
@@ -1834,12 +1846,12 @@ if TYPE_CHECKING:
         __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
         __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
         __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
-        __xor__ = __rxor__ = _fast = _state = _ANY
+        __xor__ = __rxor__ = _fast_ = _state_ = _ANY
 
 else:
-    # What an access reads first is in a base, as `super()` is the shortest way to a slot: `_fast`, the local,
-    # or an empty one where accesses go by a method of the program's; `_state`, what a proxy keeps for itself
-    slots = {"__slots__": ("__dict__", "__weakref__", "_fast", "_state")}
+    # What an access reads first is in a base, as `super()` is the shortest way to a slot: the local, or an
+    # empty one where accesses go by a method of the program's. `_state_` is what a proxy keeps for itself
+    slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
     _Handle = globals().get("_Handle") or type("_Handle", (), slots)
 
 
@@ -1898,7 +1910,7 @@ class Proxy(_Handle, Generic[T]):
                 lock=_Lock(),
                 making=_cooperative_lock(),  # while the one object of the process is made
             )
-            object.__setattr__(self, "_state", state)
+            object.__setattr__(self, "_state_", state)
             own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
             Proxy._become(self, None, None)
             _process.proxies[id(self)] = self
@@ -2054,7 +2066,7 @@ class Proxy(_Handle, Generic[T]):
         if name in _own_names and (name in _PROXY_OWN or name in type(self).__own or name in _dict_of(self)):
             return object.__getattribute__(self, name)
         try:
-            obj = super()._fast.obj
+            obj = super()._fast_.obj
         except AttributeError:
             pass
         else:
@@ -2063,7 +2075,7 @@ class Proxy(_Handle, Generic[T]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         try:
-            target = super()._fast.obj if name not in _own_names else _NOTHING
+            target = super()._fast_.obj if name not in _own_names else _NOTHING
         except AttributeError:
             target = _NOTHING
         if target is _NOTHING or not hasattr(target, name):
@@ -2154,7 +2166,7 @@ class Proxy(_Handle, Generic[T]):
         own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
         state.slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
         state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # by methods of the program's
-        object.__setattr__(self, "_fast", Proxy.Local() if state.slow else _dict_of(self)["_local"])
+        object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else _dict_of(self)["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that from now on, by a new local; a former pool is retired."""
@@ -2172,7 +2184,7 @@ class Proxy(_Handle, Generic[T]):
             if fun is not None and pool is None and size is not None and scope is not Proxy.Scope.SHARED:
                 pool = Pool(fun, max_size=size, **own["_pool_kwargs"])
             with state.lock:
-                retire = getattr(own["_pool"], "_retire", None)
+                retire = getattr(own["_pool"], "_retire_", None)
                 _replaced = own["_local"]  # which is dropped without the lock
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
                 own["_nobjs"], state.seen, state.key = nobjs, seen, key
@@ -2304,8 +2316,8 @@ class Proxy(_Handle, Generic[T]):
 
 _Function = Callable[..., Any]
 _own: _Function = object.__getattribute__
-_fast_of: _Function = _Handle._fast.__get__
-_state_of: _Function = _Handle._state.__get__
+_fast_of: _Function = _Handle._fast_.__get__
+_state_of: _Function = _Handle._state_.__get__
 _dict_of: Callable[[Any], dict[str, Any]] = vars(_Handle)["__dict__"].__get__
 
 _KEPT = frozenset("_fun _scope _local _pool _pool_max_size _pool_kwargs _nobjs __orig_class__".split())

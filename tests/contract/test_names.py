@@ -119,6 +119,40 @@ def test_inner_parts(make_pool: MakePool) -> None:
     assert (pool._sem._value, pool._sem._initial_value) == (3, 3)
 
 
+SEAMS = (
+    "_create _new _fill _out _destroy _del _empty _borrow _return _hkRound _health_check _houseKeeping _now"
+)
+READ = (
+    "_avail _using _todel _uses _created _started _started_ts _id _fun _lock _sem _housekeeper _shutdown "
+    "_max_size _debug _hk_time _hk_last _timeout _min_size _max_use _max_avail_delay _max_using_delay_warn "
+    "_max_using_delay_kill _health_freq _delay _opener _getter _retter _closer _health _stats _tracer"
+)
+
+
+def test_names_of_subclasses(factory: Factory) -> None:
+    """A subclass may use any name that the contract does not list: ours have an underscore at each end."""
+    names = [name for name in vars(ppp.Pool) if name.startswith("_") and not name.endswith("_")]
+    assert sorted(names) == sorted([*COUNTERS, *SEAMS.split(), *READ.split()])
+    taken = [name.rstrip("_") for name in vars(ppp.Pool) if name.endswith("_") and name[1] != "_"]
+    assert {"_make", "_name", "_size"} <= set(taken)
+
+    class Named(ppp.Pool[Resource]):
+        def __init__(self) -> None:
+            for name in taken:
+                setattr(self, name, "mine")
+            super().__init__(factory, max_size=1, timeout=0, health=Resource.check)
+
+    with Named() as pool, pool.obj():
+        assert {vars(pool).pop(name) for name in taken} == {"mine"}
+        pool._hkRound()
+
+    class Stated(ppp.Proxy[Any]):
+        _state = _fast = "mine"
+
+    proxy = Stated([1])
+    assert (proxy._state, proxy._fast, len(proxy)) == ("mine", "mine", 1)
+
+
 def test_scopes() -> None:
     """Each scope keeps its name and value, and `WERKZEUG` is `VERSATILE`."""
     values = {name: scope.value for name, scope in ppp.Proxy.Scope.__members__.items()}

@@ -473,7 +473,7 @@ def test_setting_interrupted_before_its_lock(account: Account) -> None:
     """A setting that is interrupted while it waits for its lock leaves the proxy as it was, nothing open."""
     proxy: Any = ppp.Proxy("old", closer=account.closer)
     for setter, given in ((proxy._set_obj, ["new"]), (proxy._set_fun, account.fun)):
-        object.__getattribute__(proxy, "_state").lock = refusing()
+        object.__getattribute__(proxy, "_state_").lock = refusing()
         with pytest.raises(KeyboardInterrupt):
             setter(given)
     assert (str(proxy), hasattr(type(proxy), "__delitem__")) == ("old", False)

@@ -74,7 +74,7 @@ def messages() -> set[tuple[str, str]]:
     errors = {name for name, it in vars(ppp).items() if isinstance(it, type) and issubclass(it, Exception)}
     for node in [node for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Call) and node.args]:
         kind, text = ast.unparse(node.func), node.args[0]
-        if kind.endswith("._tell"):  # which puts the pool's name before the text
+        if kind.endswith("._tell_"):  # which puts the pool's name before the text
             kind, text = ast.unparse(text), node.args[1]
         elif kind.startswith("warnings."):
             kind = ast.unparse(node.args[1])
