@@ -128,7 +128,6 @@ _AVAILABLE = (FRESH, IDLE)
 _USING = (HELD, REFUSED, LENT, RETURNING)
 _IN_HAND = (MADE, FRESH, *_USING)  # of one thread, which discards it if it is interrupted
 _ALIVE = (IDLE, *_IN_HAND)
-_ENDED = -1  # instead of the number of a lending that has ended on purpose, before its block
 
 _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
 # kept when the module is reloaded, as is `_process` further below
@@ -136,7 +135,6 @@ _NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there
 _FAILED: Any = globals().get("_FAILED", object())  # instead of what a hook returns, if it raises
 
 _is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interpreter", lambda: True)  # 3.13
-_random = random.Random()  # the program's own numbers are not touched
 # the pool whose `_new` runs for a `get` or `_fill`, and the records made meanwhile; greenlets have their own
 _making: contextvars.ContextVar[tuple[Any, list[Any]]] = contextvars.ContextVar("making", default=(None, []))
 
@@ -173,9 +171,6 @@ class _Record(UseInfo):
         self.older: Any = None  # the neighbours among the idle ones
         self.newer: Any = None
         self.asked: tuple[str, str, int] | None = None  # thread, file and line, until a warning names them
-
-
-_NO_RECORD = _Record()
 
 
 if sys.version_info >= (3, 14):
@@ -280,7 +275,8 @@ class _Permits:
         self._pool = pool
 
     _initial_value = property(lambda self: self._pool._max_size)
-    _value = property(lambda self: max(0, self._initial_value - self._pool._in_use_()))
+    _in_use = property(lambda self: self._pool._size_ - len(self._pool._records_((IDLE,))))
+    _value = property(lambda self: max(0, self._initial_value - self._in_use))
 
 
 class _Block(_Decorator, Generic[T]):
@@ -300,7 +296,7 @@ class _Block(_Decorator, Generic[T]):
             raise PoolException(f"{pool._label_}: this block has been entered already")
         obj: T = _NOTHING
         try:
-            self.record = _NO_RECORD
+            self.record = pool._idle_  # none yet
             self.obj = obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive_[id(obj)]
@@ -322,7 +318,7 @@ class _Block(_Decorator, Generic[T]):
                     pool.ret(self.obj)
                 else:
                     pool.invalidate(self.obj)
-            elif record.lending != _ENDED:
+            elif record.lending > 0:
                 pool._unexpected_(self.obj)
             self.record = None
         except BaseException:
@@ -427,7 +423,6 @@ class Pool(Generic[T]):
     # - `_now()` is the only source of time for decisions. The housekeeper holds its pool weakly.
 
     UseInfo = UseInfo
-
     _created: ClassVar[int] = getattr(globals().get("Pool"), "_created", 0)  # how many pools there were
 
     # Names with one underscore in front are the contract's. The others have one at each end, as those of
@@ -441,8 +436,8 @@ class Pool(Generic[T]):
 
     if TYPE_CHECKING:  # what is taken over from the parameters
         _fun = _opener = _getter = _retter = _closer = _health = _stats = _tracer = _reset_ = _ANY
-        _name_ = _max_size = _timeout = _check_after_idle_ = _invalidate_on_ = _ANY
-        _min_size = _max_use = _max_waiting_ = _health_freq = 0
+        _name_ = _max_size = _timeout = _check_after_idle_ = _invalidate_on_ = _health_freq = _ANY
+        _min_size = _max_use = _max_waiting_ = 0
         _max_avail_delay = _max_using_delay_ = _max_using_delay_kill = _delay = _max_lifetime_ = 0.0
 
     def __init__(
@@ -696,7 +691,7 @@ class Pool(Generic[T]):
         lending = record.lending
         try:
             if self._check_in_(record, lending, broken=True):
-                record.lending = _ENDED
+                record.lending = 0  # the end of its block does not miss it
                 self._replace_(obj)
             else:
                 self._unexpected_(obj)
@@ -864,7 +859,7 @@ class Pool(Generic[T]):
         made.append(record)
         try:
             begin = self._now()
-            lifetime = self._max_lifetime_ * _random.uniform(0.95, 1.0) or math.inf
+            lifetime = self._max_lifetime_ * random.uniform(0.95, 1.0) or math.inf
             with self._lock:
                 if record.state is not RESERVED:
                     if self._size_ >= self._limit_:
@@ -892,8 +887,7 @@ class Pool(Generic[T]):
             if self._debug:
                 self._tell_(log.debug, "made %s", self._text_(record.obj))
             self._start_housekeeper_()
-            obj: T = record.obj
-            return obj
+            return record.obj  # type: ignore[no-any-return]
         except BaseException:
             self._discard_(record)
             raise
@@ -1006,11 +1000,9 @@ class Pool(Generic[T]):
                 record.asked = None
                 held_by = (self._text_(obj), age, *asked)
                 self._tell_(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
-        if self._max_lifetime_ > 0:
-            self._evict_(IDLE, lambda record: now >= record.expiry, "_nexpired_")
-        idle = self._max_avail_delay
-        if idle > 0:
-            self._evict_(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
+        self._evict_(IDLE, lambda record: now >= record.expiry > -math.inf, "_nexpired_")
+        idle = self._max_avail_delay or math.inf
+        self._evict_(IDLE, lambda record: now - record.last_ret >= idle, "_nrecycled", self._min_size)
 
     def _health_check(self) -> None:
         """Examine the idle objects one by one, in the order of their last use; destroy those refused."""
@@ -1098,7 +1090,7 @@ class Pool(Generic[T]):
     def _timed_out_(self, limit: float) -> TimeOut:
         with self._lock:
             self._ntimeouts_ += 1
-            facts = f"{self._in_use_()} of {self._max_size} in use, {len(self._waiters_)} waiting"
+            facts = f"{self._sem._in_use} of {self._max_size} in use, {len(self._waiters_)} waiting"
         return TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
 
     def _make_(self, reserved: _Record, failure: str) -> _Record:
@@ -1199,8 +1191,7 @@ class Pool(Generic[T]):
 
     def _examine_(self, record: _Record) -> None:
         """Ask the health hook about an object in our hands, which is refused unless it says yes."""
-        health: Any = self._health
-        verdict = self._run_(lambda obj: bool(health(obj)), "health check error", record.obj)
+        verdict = self._run_(lambda obj: bool(self._health(obj)), "health check error", record.obj)
         with self._lock:
             self._nhealth += 1
             self._hc_errors += verdict is _FAILED
@@ -1293,7 +1284,7 @@ class Pool(Generic[T]):
         """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
         records = [*self._alive_.values(), *self._closing_.values()]
         for record in records:
-            record.state, record.lending = GONE, _ENDED
+            record.state, record.lending = GONE, 0
             self._inherited_.add(record.key)
         _process.parents.append(records)
         self._begin_(self._shutdown)
@@ -1361,13 +1352,10 @@ class Pool(Generic[T]):
         """The entry of an object in `stats()`."""
         entry: dict[str, Any] = {"uses": record.uses}
         entry |= {"last_get": min(0.0, record.last_get - now), "last_ret": min(0.0, record.last_ret - now)}
+        hooks = {"stats": self._stats, "trace": self._tracer, "str": str}
+        key, hook = next((key, hook) for key, hook in hooks.items() if hook is not None)
         try:
-            if self._stats is not None:
-                entry["stats"] = self._stats(record.obj)
-            elif self._tracer is not None:
-                entry["trace"] = self._tracer(record.obj)
-            else:
-                entry["str"] = str(record.obj)
+            entry[key] = hook(record.obj)
         except Exception as exc:
             entry["error"] = type(exc).__name__
             with contextlib.suppress(Exception):  # nor need its text be good
@@ -1376,10 +1364,9 @@ class Pool(Generic[T]):
 
     def _breaks_(self, exc: BaseException) -> bool:
         """Whether an error that leaves a block says that its object is broken, alone or in a group."""
-        if isinstance(exc, self._invalidate_on_):
-            return True
-        subgroup = getattr(exc, "subgroup", None) if self._invalidate_on_ else None  # of an exception group
-        return subgroup is not None and subgroup(self._invalidate_on_) is not None
+        on = self._invalidate_on_
+        subgroup = getattr(exc, "subgroup", None) if on else None  # of an exception group
+        return isinstance(exc, on) or (subgroup is not None and subgroup(on) is not None)
 
     # Looking
 
@@ -1393,9 +1380,6 @@ class Pool(Generic[T]):
         with self._lock:
             records = [*self._alive_.values(), *self._closing_.values()]
         return [record for record in records if record.state in states]
-
-    def _in_use_(self) -> int:
-        return self._size_ - len(self._records_((IDLE,)))
 
     # With the lock held: they neither take it nor call foreign code
 
@@ -1484,19 +1468,16 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
         pool = None
         woken = wake.wait(due - time.monotonic())
         whole = not woken or time.monotonic() >= due  # returns may wake us without end
-        if whole:
-            begin = time.monotonic()
+        begin = time.monotonic() if whole else begin
     wake.ring()  # for another who keeps house
 
 
 def _do_round(pool: Pool[Any], whole: bool) -> None:
     """Do the steps of a round, or fill alone; no failure of one keeps the others from being done."""
     begin = pool._now()
-    steps: list[Callable[[], object]] = [pool._fill]
-    if whole:
-        checking = (pool._hk_rounds + 1) % max(1, pool._health_freq) == 0
-        steps = [pool._hkRound, *[pool._health_check] * checking, pool._empty, pool._fill]
-    for step in steps:
+    checking = whole and (pool._hk_rounds + 1) % max(1, pool._health_freq) == 0
+    steps = [pool._hkRound] * whole + [pool._health_check] * checking + [pool._empty] * whole
+    for step in [*steps, pool._fill]:
         try:
             step()
         except BaseException as exc:  # a hook may even try to end the thread
@@ -1542,10 +1523,8 @@ def _at_exit() -> None:
     _process.ending = True
     pools = _living(_process.pools)
     for pool in pools:
-        try:
+        with contextlib.suppress(BaseException):  # whatever a closer tries: it is to end quietly
             pool._retire_()
-        except BaseException as exc:  # whatever a closer tries: the interpreter is to end quietly
-            pool._tell_(log.debug, "interrupted at exit: %r", exc)
     # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
     for thread in [pool._housekeeper for pool in pools if pool._housekeeper is not None]:
         thread.join(0.5 if _is_main_interpreter() else None)
@@ -1667,7 +1646,7 @@ class _Lease:
                 self.clear(place)
             if record is None or (record.lending == self.lending and record.state is LENT):
                 (pool.invalidate if broken else pool.ret)(self.obj)
-            elif record.lending != _ENDED:
+            elif record.lending > 0:
                 pool._unexpected_(self.obj)
             if hooked:
                 self.clear(place)
