@@ -2172,12 +2172,10 @@ class Proxy(_Handle, Generic[T]):
             if retire is not None:
                 retire()
         except BaseException:
-            if own["_local"] is local:
-                Proxy._shape(self, names)
-                if retire is not None:
-                    retire()
-            elif pool is not None:
+            if pool is not None and own["_pool"] is not pool:
                 pool.shutdown()
+            elif retire is not None:
+                retire()
             raise
 
     def _begin_anew(self: Any) -> None:
@@ -2306,12 +2304,8 @@ _PROXY_OWN = _KEPT | frozenset(
 )
 # of all proxies, to tell the others apart fast; kept when the module is reloaded
 _own_names: set[str] = globals().get("_own_names", set())
-# what a class statement adds by itself, whatever the version of Python
-_MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle)} | set(
-    """__annotations__ __annotate_func__ __annotate__ __annotations_cache__ __conditional_annotations__
-    __static_attributes__ __firstlineno__ __orig_bases__ __parameters__ __abstractmethods__ _abc_impl
-    __init__ __new__""".split()
-)
+# what a class statement adds by itself
+_MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle), "__annotations__", "__init__", "__new__"}
 # of annotations, those that cannot be evaluated, too, since they are made on demand
 _FORMAT: dict[str, Any] = {"format": 3} if sys.version_info >= (3, 14) else {}
 

@@ -282,8 +282,7 @@ MUTANTS: list[Mutant] = [
            "faults/test_interleavings.py::test_thread_that_keeps_its_context"),
     # Other things of proxies
     Mutant("Proxy._become", "a former pool is retired",
-           "retire() except BaseException: if own['_local'] is local",
-           "pass\n        except BaseException:\n            if own['_local'] is local",
+           "if retire is not None: retire() except", "pass\n        except",
            "proxy/test_setting.py::test_idle_objects_are_closed"),
     Mutant("Proxy.__getattribute__", "errors of a draw have no __context__ of ours",
            "pass else: return getattr(obj, name)",
