@@ -57,7 +57,6 @@ else:
     # without a `__dict__`, which would make blocks slower
     _Decorator = type("_Decorator", (), {"__slots__": (), "__call__": contextlib.ContextDecorator.__call__})
 
-
 __all__ = [
     "FunHook",
     "HealthHook",
@@ -282,7 +281,7 @@ class _Permits:
 class _Block(_Decorator, Generic[T]):
     """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
 
-    __slots__ = ("lending", "obj", "pool", "record", "timeout")
+    __slots__ = ("lending", "pool", "record", "timeout")
     pool: Pool[T]
     timeout: float | None
     record: Any  # as long as its end has to be seen to
@@ -297,11 +296,12 @@ class _Block(_Decorator, Generic[T]):
         obj: T = _NOTHING
         try:
             self.record = pool._idle_  # none yet
-            self.obj = obj = pool.get(self.timeout)
+            obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive_[id(obj)]
             except KeyError:
                 self.record = record = _Record()  # of a get of the program's own
+                record.obj = obj
             self.lending = record.lending
             return obj
         except BaseException:
@@ -313,13 +313,13 @@ class _Block(_Decorator, Generic[T]):
         pool, record = self.pool, self.record
         try:
             # else it has ended already, by `ret`, `invalidate` or the kill delay
-            if (record.state is LENT and record.lending == self.lending) or record.obj is _NOTHING:
+            if (record.state is LENT and record.lending == self.lending) or record.key == 0:
                 if exc is None or not pool._breaks_(exc):
-                    pool.ret(self.obj)
+                    pool.ret(record.obj)
                 else:
-                    pool.invalidate(self.obj)
+                    pool.invalidate(record.obj)
             elif record.lending > 0:
-                pool._unexpected_(self.obj)
+                pool._unexpected_(record.obj)
             self.record = None
         except BaseException:
             self.__del__()
