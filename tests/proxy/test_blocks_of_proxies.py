@@ -63,10 +63,10 @@ def test_end_of_an_inner_block_fails(keep: Keep) -> None:
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, invalidate_on=KeyError))
     with proxy._obj() as conn:
-        with pytest.raises(ZeroDivisionError), proxy._obj():
+        with pytest.raises(ZeroDivisionError) as kept, proxy._obj():
             raise Unfit
         assert (proxy._get_obj(), conn.closed) == (conn, False)
-    assert all_back(proxy)
+    assert all_back(proxy), kept
     assert list(proxy._pool._avail) == [conn]
 
 

@@ -160,6 +160,10 @@ def test_pool_replaced_by_a_stub(spec: Any) -> None:
         assert obj == "fake"
     assert stub.get.mock_calls == [mock.call(timeout=None), mock.call(timeout=0.25)]
     assert stub.ret.mock_calls == [mock.call("fake")] * 2
+    stub.ret.side_effect = OSError("no")
+    with pytest.raises(OSError, match="no"), proxy._obj():
+        pass
+    assert not proxy._has_obj()
     assert proxy._set_obj("real") == "real"
 
 
