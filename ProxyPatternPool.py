@@ -408,8 +408,8 @@ class Pool(Generic[T]):
     # The invariants:
     #
     # - One record per object; its `state` is the one place where it is. RESERVED: no object yet. MADE to
-    #   RETURNING: in `_alive`. IDLE: in the ring `_idle` as well. DOOMED to CLOSED: in `_closing`.
-    # - `_size` counts the records that are not GONE, and never exceeds `max_size`. Each of them holds a
+    #   RETURNING: in `_alive_`. IDLE: in the ring `_idle_` as well. DOOMED to CLOSED: in `_closing_`.
+    # - `_size_` counts the records that are not GONE, and never exceeds `max_size`. Each of them holds a
     #   permit, apart from the idle ones: permits are derived.
     # - The lock guards states, containers and counters, apart from those of rounds. It is not held while
     #   foreign code runs (fun, hooks, `str`, logging): decide under it, act after it.
@@ -859,7 +859,7 @@ class Pool(Generic[T]):
         made.append(record)
         try:
             begin = self._now()
-            lifetime = self._max_lifetime_ * random.uniform(0.95, 1.0) or math.inf
+            lifetime = self._max_lifetime_ * random.uniform(0.95, 1.0) if self._max_lifetime_ else math.inf
             with self._lock:
                 if record.state is not RESERVED:
                     if self._size_ >= self._limit_:
@@ -1090,7 +1090,7 @@ class Pool(Generic[T]):
     def _timed_out_(self, limit: float) -> TimeOut:
         with self._lock:
             self._ntimeouts_ += 1
-            facts = f"{self._sem._in_use} of {self._max_size} in use, {len(self._waiters_)} waiting"
+            facts = f"{_Permits(self)._in_use} of {self._max_size} in use, {len(self._waiters_)} waiting"
         return TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
 
     def _make_(self, reserved: _Record, failure: str) -> _Record:
@@ -1612,32 +1612,34 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("holds", "lending", "obj", "pool", "record")
+    __slots__ = ("blocks", "ender", "lending", "lock", "obj", "pool", "record")
     pool: Pool[Any]
     obj: Any
     record: _Record | None  # none of a pool, or a `get`, of the program's own
     lending: int
-    # 0 at its bottom until somebody takes it out, who is to end the lease; then one key for each block
-    # that is in it. Each step is one call into C, since threads may share a lease
-    holds: list[int]
+    lock: Any  # the proxy's, as threads may share a lease: for the two below
+    blocks: int  # how many are in it
+    ender: Any  # who ends it
+
+    def claim(self, ender: Any, block: Any) -> None:
+        """Let a block out; end the lease, unless somebody else does or there is another block in it."""
+        with self.lock:  # in one step
+            if block is not None and block.lease is self:
+                block.lease = None
+                self.blocks -= 1
+            if self.ender is None and (block is None or self.blocks == 0):
+                self.ender = ender
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
-        pool, record, holds = self.pool, self.record, self.holds
-        key = 0 if block is None else id(block)
+        pool, record, ender = self.pool, self.record, block or object()
         try:
             broken = broken or (exc is not None and record is not None and pool._breaks_(exc))
-            try:
-                if key in holds or not key:
-                    holds.remove(key)
-                top = holds.pop() if key else 0
-            except (IndexError, ValueError):  # it has ended
-                return
-            if top:  # another block is in it
-                holds.append(top)
+            self.claim(ender, block)
+            if self.ender is not ender:
                 return
             if block is not None and block.state.ends and place is vars(block.state.own["_local"]):
-                holds.append(0)
+                self.ender = None
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             # the hooks of a return find it current still
@@ -1651,9 +1653,8 @@ class _Lease:
             if hooked:
                 self.clear(place)
         except BaseException:
-            if key in holds:
-                holds.remove(key)
-            if not (key and any(holds)):  # else other blocks are in it
+            self.claim(ender, block)
+            if self.ender is ender:
                 self.abandon(place)
             raise
 
@@ -1666,7 +1667,7 @@ class _Lease:
     def abandon(self, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
         self.clear(place)
-        self.holds.clear()
+        self.ender = _NOTHING
         if self.obj is not _NOTHING:
             with contextlib.suppress(AttributeError):  # of a pool of the program's own
                 record: Any = self.record or self.pool._find_(self.obj)
@@ -1679,18 +1680,18 @@ class _ReclaimedLease(_Lease):
     __slots__ = ()
 
     def __del__(self) -> None:
-        # of a pool that has been retired, it stays its holder's; without holds, it was interrupted at once
-        if hasattr(self, "holds") and os.getpid() == _process.pid and not self.pool._shutdown:
+        # of a pool that has been retired, it stays its holder's; without ender, it was interrupted at once
+        if hasattr(self, "ender") and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
 class _ProxyBlock(_Decorator, Generic[T]):
     """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
 
-    __slots__ = ("lease", "obj", "place", "proxy", "slow", "state", "timeout")
+    __slots__ = ("blocks", "lease", "obj", "place", "proxy", "state", "timeout")
     proxy: Proxy[T]
     state: Any  # the proxy's
-    slow: bool  # whether the object is asked of the program's own `_get_obj`
+    blocks: int  # 1, or 0 for a draw without a block
     timeout: float | None
     obj: T
     lease: _Lease | None  # as long as its end has to be seen to
@@ -1706,7 +1707,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
             raise ProxyException("this block has been entered already")
         pool, local = own["_pool"], own["_local"]
         self.place = place = vars(local)
-        if self.slow or "obj" in place:
+        if "obj" in place or (state.slow and self.blocks):
             return self.obj if self._join() else self.__enter__()
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
@@ -1718,7 +1719,8 @@ class _ProxyBlock(_Decorator, Generic[T]):
             else:
                 lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)()
                 lease.pool, lease.obj, lease.record = pool, obj, None
-                lease.lending, lease.holds = 0, [0, id(self)]
+                lease.lending, lease.lock, lease.blocks = 0, state.lock, self.blocks
+                lease.ender = None
                 self.lease = lease
                 lease.obj = obj = pool.get(timeout=self.timeout)
                 try:
@@ -1736,10 +1738,12 @@ class _ProxyBlock(_Decorator, Generic[T]):
                     place["lease"], place["obj"] = lease, obj
                 if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
                     former.end({})
-                own["_nobjs"] = pool._nobjs
+                own["_nobjs"] = getattr(pool, "_nobjs", 1)
             if type(obj) is not state.seen:
                 Proxy._see(self.proxy, local, obj)
             self.obj = obj
+            if not self.blocks:
+                self.lease = None
             return obj  # type: ignore[no-any-return]
         except BaseException as exc:
             if self.lease is not None:
@@ -1754,28 +1758,29 @@ class _ProxyBlock(_Decorator, Generic[T]):
 
     def _join(self) -> bool:
         """Enter the lease that is current, also of the program's own `_get_obj`; whether there was one."""
-        own = self.state.own
+        own, slow = self.state.own, self.state.slow and self.blocks
         try:
-            if self.slow:
+            if slow:
                 self.obj = _own(self.proxy, "_get_obj")(self.timeout)
             self.place = place = vars(own["_local"])
-            if not self.slow:
+            if not slow:
                 self.obj = place.get("obj", _NOTHING)
             lease: _Lease | None = place.get("lease")
-            if lease is not None and (self.slow or lease.obj is self.obj):
-                lease.holds.append(id(self))
-                self.lease = lease if 0 in lease.holds else None  # else it has ended meanwhile
-            return self.slow or self.lease is not None or place.get("obj") is self.obj
+            if lease is not None and (slow or lease.obj is self.obj) and self.blocks:
+                with lease.lock:
+                    if lease.ender is None:  # else it has ended meanwhile
+                        lease.blocks += 1
+                        self.lease = lease
+            return bool(slow) or self.lease is not None or place.get("obj") is self.obj
         except BaseException:
-            self.place = vars(own["_local"])
-            self.lease = self.lease or self.place.get("lease")
-            self.__exit__(None, None, None)
+            self.place = place = vars(own["_local"])
+            if (lease := self.lease or place.get("lease")) is not None:
+                lease.end(place, False, self)
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
             self.lease.end(self.place, False, self, exc)
-            self.lease = None
         elif vars(self.state.own["_local"]).get("obj", self) is self.obj:  # nothing of the pool's
             _own(self.proxy, "_ret_obj")()
 
@@ -2035,8 +2040,7 @@ class Proxy(_Handle, Generic[T]):
         block: _ProxyBlock[T] = _ProxyBlock()
         block.proxy, block.timeout = self, timeout
         block.lease, block.obj = None, _NOTHING
-        block.state = state = _state_of(self)
-        block.slow = state.slow
+        block.state, block.blocks = _state_of(self), 1
         return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
@@ -2172,10 +2176,12 @@ class Proxy(_Handle, Generic[T]):
             if retire is not None:
                 retire()
         except BaseException:
-            if pool is not None and own["_pool"] is not pool:
+            if own["_local"] is local:
+                Proxy._shape(self, names)
+                if retire is not None:
+                    retire()
+            elif pool is not None:
                 pool.shutdown()
-            elif retire is not None:
-                retire()
             raise
 
     def _begin_anew(self: Any) -> None:
@@ -2191,13 +2197,8 @@ class Proxy(_Handle, Generic[T]):
     def _draw(self: Any, timeout: float | None) -> Any:
         """Get the current object from the pool, or make it: as a block that leaves it there."""
         block = Proxy._obj(self, timeout)
-        block.slow = False
-        obj = block.__enter__()
-        if block.lease is not None:
-            with contextlib.suppress(ValueError):  # it has ended already
-                block.lease.holds.remove(id(block))
-            block.lease = None
-        return obj
+        block.blocks = 0
+        return block.__enter__()
 
     def _see(self: Any, local: Any, obj: Any) -> None:
         """Have the special methods of an object, or all, if another one has others."""
@@ -2211,7 +2212,7 @@ class Proxy(_Handle, Generic[T]):
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
         """Make the current object without a pool, with a number that no other has."""
-        numbers, fresh_numbers = state.numbers, state.fresh_numbers
+        fun, numbers, fresh_numbers = own["_fun"], state.numbers, state.fresh_numbers
         making = state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
         if making._is_owned():
             raise ProxyException("the object of the proxy is needed to make it")
@@ -2220,7 +2221,7 @@ class Proxy(_Handle, Generic[T]):
                 with state.lock:
                     number = numbers.pop() if numbers else next(fresh_numbers)
                 try:
-                    obj = own["_fun"](number)
+                    obj = fun(number)
                 except BaseException:
                     numbers.append(number)
                     raise

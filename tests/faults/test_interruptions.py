@@ -113,9 +113,11 @@ class Subject:
         with self.proxy._obj(timeout=faults.PATIENCE) as thing:
             return thing in self.proxy._pool._using
 
-    def nested_blocks(self) -> None:
-        with self.proxy._obj(timeout=faults.PATIENCE), self.proxy._obj():
-            pass
+    def nested_blocks(self) -> bool:
+        with self.proxy._obj(timeout=faults.PATIENCE) as thing:
+            with self.proxy._obj():
+                pass
+            return thing in self.proxy._pool._using
 
     def block_of_a_drawn(self) -> bool:
         self.draw()
@@ -421,10 +423,35 @@ def test_interrupted_draw_without_a_pool(visit: Visit, spawn: Spawn, scope: str)
 
 @since_311
 @struck
+def test_interrupted_draw_is_over(visit: Visit, account: Account) -> None:
+    """What is drawn after a draw that was interrupted is not taken back when its error is forgotten."""
+    proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, closer=account.closer)
+    errors: list[BaseException] = []
+
+    def draw() -> None:
+        try:
+            proxy._get_obj()
+        except KeyboardInterrupt as error:
+            errors.append(error)
+            raise
+
+    visit(draw)
+    mine = proxy._get_obj()
+    errors.clear()
+    gc.collect()
+    assert list(proxy._pool._using) == [mine]
+    proxy._pool.shutdown()
+
+
+@since_311
+@struck
 def test_interrupted_setting(visit: Visit, account: Account) -> None:
-    """A setting that is interrupted leaves nothing open, and a proxy that can be set anew."""
+    """A proxy whose setting is interrupted stands for one thing, and can be set anew; nothing stays open."""
     proxy: Any = ppp.Proxy(fun=account.fun, max_size=2, min_size=2, closer=account.closer)
-    visit(lambda: proxy._set_fun(account.fun))
+    for setting in (lambda: proxy._set_obj(["old"]), lambda: proxy._set_fun(account.fun)):
+        visit(setting)
+        assert issubclass(proxy.__class__, (ppp.Proxy, type(proxy._get_obj())))
+        proxy._ret_obj()
     proxy._set_obj(["new"])
     gc.collect()
     assert (proxy[0], account.alive) == ("new", [])

@@ -144,7 +144,8 @@ def test_max_waiting(make_pool: MakePool, spawn: Spawn) -> None:
     assert lent not in [task.result() for task in tasks]
 
 
-def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory) -> None:
+@pytest.mark.parametrize("max_size", [0, 5])
+def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory, max_size: int) -> None:
     """When examinations have taken all the time, `get` gives up and names the time that was asked for."""
 
     def refuse(resource: Resource) -> bool:
@@ -152,8 +153,8 @@ def test_examinations_keep_to_the_timeout(make_pool: MakePool, factory: Factory)
         factory.happen("check", resource)
         return False
 
-    pool = make_pool(max_size=5, min_size=5, health=refuse, check_after_idle=0.0, delay=HOUR)
-    with pytest.raises(ppp.TimeOut, match=r"sem timeout after 0\.01 .*of 5 in use"):
+    pool = make_pool(max_size=max_size, min_size=5, health=refuse, check_after_idle=0.0, delay=HOUR)
+    with pytest.raises(ppp.TimeOut, match=rf"sem timeout after 0\.01 .*of {max_size} in use"):
         pool.get(timeout=0.01)
     assert len(factory.calls) < 5
     pool.ret(pool.get(timeout=0))  # which waits for nothing, but tries them all
