@@ -250,6 +250,7 @@ def at_random(scenario: Scenario) -> None:
         while time.monotonic() < limit or ring.struck <= 20:
             ring.at = None
             scenario(ring)
+    print(f"\n{ring.struck} interruptions")
 
 
 Strike = Visit | Ring
