@@ -1493,7 +1493,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid, self.ending = os.getpid(), False  # whether the interpreter is about to end
-        self.lock, self.arrivals = _Lock(), _Lock()  # while a pool is numbered; while something arrives
+        self.lock, self.arrivals = _Lock(), _Lock()  # for numbers and leases; while something arrives
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
         self.arrived: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
@@ -1612,18 +1612,17 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("blocks", "ender", "lending", "lock", "obj", "pool", "record")
+    __slots__ = ("blocks", "ender", "lending", "obj", "pool", "record")
     pool: Pool[Any]
     obj: Any
     record: _Record | None  # none of a pool, or a `get`, of the program's own
     lending: int
-    lock: Any  # the proxy's, as threads may share a lease: for the two below
-    blocks: int  # how many are in it
+    blocks: int  # how many are in it; threads may share a lease, so that this and the next need the lock
     ender: Any  # who ends it
 
     def claim(self, ender: Any, block: Any) -> None:
         """Let a block out; end the lease, unless somebody else does or there is another block in it."""
-        with self.lock:  # in one step
+        with _process.lock:  # in one step
             if block is not None and block.lease is self:
                 block.lease = None
                 self.blocks -= 1
@@ -1719,8 +1718,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
             else:
                 lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)()
                 lease.pool, lease.obj, lease.record = pool, obj, None
-                lease.lending, lease.lock, lease.blocks = 0, state.lock, self.blocks
-                lease.ender = None
+                lease.lending, lease.blocks, lease.ender = 0, self.blocks, None
                 self.lease = lease
                 lease.obj = obj = pool.get(timeout=self.timeout)
                 try:
@@ -1767,7 +1765,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 self.obj = place.get("obj", _NOTHING)
             lease: _Lease | None = place.get("lease")
             if lease is not None and (slow or lease.obj is self.obj) and self.blocks:
-                with lease.lock:
+                with _process.lock:
                     if lease.ender is None:  # else it has ended meanwhile
                         lease.blocks += 1
                         self.lease = lease
