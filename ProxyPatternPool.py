@@ -340,7 +340,6 @@ _HOOKS = "opener getter retter closer health stats tracer reset".split()
 _COUNTS = {"max_size": None, "min_size": 1, "max_use": 0, "max_waiting": 0, "health_freq": 1}
 _DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
 _NUMBERS = {"timeout": None, "check_after_idle": None, **dict.fromkeys(_DELAYS, 0.0), **_COUNTS}
-# parameters whose attributes version 11 had not, hence by names of our own, as below
 _ADDED = "name max_using_delay max_lifetime check_after_idle reset invalidate_on max_waiting".split()
 # what stats() shows of a pool's attributes as they are
 _REPORTED = """id name_ started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
@@ -580,8 +579,7 @@ class Pool(Generic[T]):
             timeout = _number("timeout", timeout, -math.inf)
         now = self._now()
         lock = self._lock
-        record: _Record | None = None
-        lending = 0
+        record, lending = None, 0
         try:
             try:  # what `with` does, which made get and ret a tenth to a fifth slower
                 lock.acquire()
@@ -887,7 +885,8 @@ class Pool(Generic[T]):
             if self._debug:
                 self._tell_(log.debug, "made %s", self._text_(record.obj))
             self._start_housekeeper_()
-            return record.obj  # type: ignore[no-any-return]
+            obj: T = record.obj
+            return obj
         except BaseException:
             self._discard_(record)
             raise
@@ -1742,7 +1741,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
             self.obj = obj
             if not self.blocks:
                 self.lease = None
-            return obj  # type: ignore[no-any-return]
+            return self.obj
         except BaseException as exc:
             if self.lease is not None:
                 self.lease.abandon(self.place)
