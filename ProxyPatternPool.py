@@ -1611,48 +1611,57 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("blocks", "ender", "lending", "obj", "pool", "record")
+    __slots__ = ("blocks", "ender", "lending", "pool", "record")
     pool: Pool[Any]
-    obj: Any
-    record: _Record | None  # none of a pool, or a `get`, of the program's own
+    record: _Record  # without key: of a pool, or a `get`, of the program's own
     lending: int
     blocks: int  # how many are in it; threads may share a lease, so that this and the next need the lock
     ender: Any  # who ends it
 
-    def claim(self, ender: Any, block: Any) -> None:
-        """Let a block out; end the lease, unless somebody else does or there is another block in it."""
-        with _process.lock:  # in one step
+    def claim(self, ender: Any, block: Any) -> bool:
+        """Let a block out; whether it has to end the lease, as the last one in it that nobody else ends."""
+        lock = _process.lock
+        try:  # as in `Pool.get`
+            lock.acquire()
             if block is not None and block.lease is self:
                 block.lease = None
                 self.blocks -= 1
             if self.ender is None and (block is None or self.blocks == 0):
                 self.ender = ender
+        except BaseException:
+            if lock._is_owned():
+                lock.release()
+            raise
+        lock.release()
+        return self.ender is ender
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
         pool, record, ender = self.pool, self.record, block or object()
         try:
-            broken = broken or (exc is not None and record is not None and pool._breaks_(exc))
-            self.claim(ender, block)
-            if self.ender is not ender:
+            if exc is not None and record.key:
+                broken = pool._breaks_(exc)
+            if not self.claim(ender, block):
                 return
             if block is not None and block.state.ends and place is vars(block.state.own["_local"]):
                 self.ender = None
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             # the hooks of a return find it current still
-            hooked = record is None or (not broken and (pool._retter is not None or pool._reset_ is not None))
+            hooked = not record.key or (not broken and (pool._retter is not None or pool._reset_ is not None))
             if not hooked:
                 self.clear(place)
-            if record is None or (record.lending == self.lending and record.state is LENT):
-                (pool.invalidate if broken else pool.ret)(self.obj)
+            if (record.lending == self.lending and record.state is LENT) or not record.key:
+                if broken:
+                    pool.invalidate(record.obj)
+                else:
+                    pool.ret(record.obj)
             elif record.lending > 0:
-                pool._unexpected_(self.obj)
+                pool._unexpected_(record.obj)
             if hooked:
                 self.clear(place)
         except BaseException:
-            self.claim(ender, block)
-            if self.ender is ender:
+            if self.claim(ender, block):
                 self.abandon(place)
             raise
 
@@ -1666,10 +1675,8 @@ class _Lease:
         """Give up the object of a draw or an end that was interrupted."""
         self.clear(place)
         self.ender = _NOTHING
-        if self.obj is not _NOTHING:
-            with contextlib.suppress(AttributeError):  # of a pool of the program's own
-                record: Any = self.record or self.pool._find_(self.obj)
-                self.pool._discard_(record, self.lending or record.lending)
+        with contextlib.suppress(AttributeError):  # of a pool of the program's own
+            self.pool._discard_(self.record, self.lending)
 
 
 class _ReclaimedLease(_Lease):
@@ -1686,10 +1693,9 @@ class _ReclaimedLease(_Lease):
 class _ProxyBlock(_Decorator, Generic[T]):
     """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
 
-    __slots__ = ("blocks", "lease", "obj", "place", "proxy", "state", "timeout")
+    __slots__ = ("lease", "obj", "place", "proxy", "state", "timeout")
     proxy: Proxy[T]
     state: Any  # the proxy's
-    blocks: int  # 1, or 0 for a draw without a block
     timeout: float | None
     obj: T
     lease: _Lease | None  # as long as its end has to be seen to
@@ -1699,78 +1705,34 @@ class _ProxyBlock(_Decorator, Generic[T]):
         return self.proxy._obj(self.timeout)
 
     def __enter__(self) -> T:
-        state = self.state
-        own = state.own
         if self.lease is not None:
             raise ProxyException("this block has been entered already")
-        pool, local = own["_pool"], own["_local"]
-        self.place = place = vars(local)
-        if "obj" in place or (state.slow and self.blocks):
+        state = self.state
+        if "obj" in state.own["_local"].__dict__ or state.slow:
             return self.obj if self._join() else self.__enter__()
-        if pool is None and own["_fun"] is None:
-            raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-        obj: Any = _NOTHING
-        former: _Lease | None = None
-        try:
-            if pool is None:
-                obj = Proxy._make(own, state, local)
-            else:
-                lease = (_ReclaimedLease if state.given["reclaim"] else _Lease)()
-                lease.pool, lease.obj, lease.record = pool, obj, None
-                lease.lending, lease.blocks, lease.ender = 0, self.blocks, None
-                self.lease = lease
-                lease.obj = obj = pool.get(timeout=self.timeout)
-                try:
-                    record = pool._alive_[id(obj)]
-                except (AttributeError, KeyError, TypeError):
-                    record = None
-                if type(record) is _Record:  # else of a pool, or a get, of the program's own
-                    lease.record, lease.lending = record, record.lending
-                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
-                    self.place = place = {"lease": lease, "obj": obj}
-                    former = local._show(place).get("lease")
-                else:
-                    if "lease" in place:  # all in one step, without a call
-                        former = place["lease"]
-                    place["lease"], place["obj"] = lease, obj
-                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
-                    former.end({})
-                own["_nobjs"] = getattr(pool, "_nobjs", 1)
-            if type(obj) is not state.seen:
-                Proxy._see(self.proxy, local, obj)
-            self.obj = obj
-            if not self.blocks:
-                self.lease = None
-            return self.obj
-        except BaseException as exc:
-            if self.lease is not None:
-                self.lease.abandon(self.place)
-                self.lease = None
-            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
-                text = f"{type(exc).__name__}: {exc}"
-                raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
-            if own["_pool"] is pool or not isinstance(exc, PoolException):
-                raise
-        return self.__enter__()  # it has been set anew
+        self.obj = Proxy._draw(self.proxy, state, self.timeout, self)
+        return self.obj
 
     def _join(self) -> bool:
         """Enter the lease that is current, also of the program's own `_get_obj`; whether there was one."""
-        own, slow = self.state.own, self.state.slow and self.blocks
+        own, slow = self.state.own, self.state.slow
+        place = vars(own["_local"])
         try:
             if slow:
                 self.obj = _own(self.proxy, "_get_obj")(self.timeout)
-            self.place = place = vars(own["_local"])
-            if not slow:
+                place = vars(own["_local"])
+            else:
                 self.obj = place.get("obj", _NOTHING)
+            self.place = place
             lease: _Lease | None = place.get("lease")
-            if lease is not None and (slow or lease.obj is self.obj) and self.blocks:
+            if lease is not None and (slow or lease.record.obj is self.obj):
                 with _process.lock:
                     if lease.ender is None:  # else it has ended meanwhile
                         lease.blocks += 1
                         self.lease = lease
             return bool(slow) or self.lease is not None or place.get("obj") is self.obj
         except BaseException:
-            self.place = place = vars(own["_local"])
+            place = vars(own["_local"])
             if (lease := self.lease or place.get("lease")) is not None:
                 lease.end(place, False, self)
             raise
@@ -1888,6 +1850,7 @@ class Proxy(_Handle, Generic[T]):
                 own=own,
                 given={"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False},  # to the constructor
                 building=False,  # by its constructor
+                lease=_Lease,
                 lock=_Lock(),
                 making=_cooperative_lock(),  # while the one object of the process is made
             )
@@ -1913,8 +1876,9 @@ class Proxy(_Handle, Generic[T]):
             raise ProxyException(f"scope must be a Proxy.Scope, not {scope!r}")
         if log_level is not None:
             log.setLevel(log_level)
-        _state_of(self).given = {"set_name": set_name, "scope": scope, "reclaim": reclaim}
-        own = _dict_of(self)
+        state, own = _state_of(self), _dict_of(self)
+        state.given = {"set_name": set_name, "scope": scope, "reclaim": reclaim}
+        state.lease = _ReclaimedLease if reclaim else _Lease
         own |= {"_scope": scope, "_pool_max_size": max_size, "_pool_kwargs": pool_parameters}
         Proxy._shape(self, _ALL_NAMES)
         self._set(obj, fun, mandatory=False)
@@ -2006,9 +1970,9 @@ class Proxy(_Handle, Generic[T]):
             ProxyException: `fun` raised an `AttributeError`, which is its cause.
             PoolException: As for `Pool.get`.
         """
-        own = _dict_of(self)
-        place = vars(own["_local"])
-        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, timeout)
+        state = _state_of(self)
+        place = state.own["_local"].__dict__
+        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, state, timeout)
         return obj
 
     def _has_obj(self) -> bool:
@@ -2035,9 +1999,7 @@ class Proxy(_Handle, Generic[T]):
             A context manager which gives the object itself. It is a decorator of functions, too.
         """
         block: _ProxyBlock[T] = _ProxyBlock()
-        block.proxy, block.timeout = self, timeout
-        block.lease, block.obj = None, _NOTHING
-        block.state, block.blocks = _state_of(self), 1
+        block.lease, block.proxy, block.state, block.timeout = None, self, _state_of(self), timeout
         return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
@@ -2191,11 +2153,57 @@ class Proxy(_Handle, Generic[T]):
             state.numbers, state.fresh_numbers = [], itertools.count()
             Proxy._shape(self)
 
-    def _draw(self: Any, timeout: float | None) -> Any:
-        """Get the current object from the pool, or make it: as a block that leaves it there."""
-        block = Proxy._obj(self, timeout)
-        block.blocks = 0
-        return block.__enter__()
+    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None) -> Any:
+        """Draw the current object from the pool, or make it; a block is in its lease from the first."""
+        own = state.own
+        pool, local = own["_pool"], own["_local"]
+        if pool is None and own["_fun"] is None:
+            raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
+        obj: Any = _NOTHING
+        lease: _Lease | None = None
+        place = local.__dict__  # faster than `vars`
+        try:
+            if pool is None:
+                obj = Proxy._make(own, state, local)
+            else:
+                obj = pool.get(timeout=timeout)
+                try:
+                    record, own["_nobjs"] = pool._alive_[id(obj)], pool._nobjs
+                except (AttributeError, KeyError, TypeError):
+                    record, own["_nobjs"] = None, getattr(pool, "_nobjs", 1)
+                if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
+                    record = _Record()
+                    record.obj = obj
+                lease = state.lease()
+                lease.pool, lease.record, lease.lending = pool, record, record.lending
+                lease.blocks, lease.ender = int(block is not None), None
+                former: _Lease | None = None
+                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
+                    place = {"lease": lease, "obj": obj}
+                    former = local._show(place).get("lease")
+                else:
+                    if "lease" in place:  # all in one step, without a call
+                        former = place["lease"]
+                    place["lease"], place["obj"] = lease, obj
+                if block is not None:
+                    block.place, block.lease = place, lease
+                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
+                    former.end({})
+            if type(obj) is not state.seen:
+                Proxy._see(self, local, obj)
+            return obj
+        except BaseException as exc:
+            if lease is not None:
+                lease.abandon(place)
+            elif pool is not None and obj is not _NOTHING:
+                with contextlib.suppress(AttributeError):
+                    pool._discard_(pool._find_(obj))
+            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
+                text = f"{type(exc).__name__}: {exc}"
+                raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
+            if own["_pool"] is pool or not isinstance(exc, PoolException):
+                raise
+        return Proxy._draw(self, state, timeout, block)  # it has been set anew
 
     def _see(self: Any, local: Any, obj: Any) -> None:
         """Have the special methods of an object, or all, if another one has others."""
@@ -2230,12 +2238,12 @@ class Proxy(_Handle, Generic[T]):
     def _end(self: Any, broken: bool) -> None:
         """Give the current object back, or destroy it."""
         own = _dict_of(self)
-        pool, place = own["_pool"], vars(own["_local"])
+        pool, place = own["_pool"], own["_local"].__dict__
         if pool is not None and "obj" in place:
             obj, lease = place["obj"], None
             if "lease" in place:  # asked without a call, where a signal handler may return and draw it
                 lease = place["lease"]
-            if lease is None or lease.obj is not obj:  # a program has put it there
+            if lease is None or lease.record.obj is not obj:  # a program has put it there
                 try:
                     (pool.invalidate if broken else pool.ret)(obj)
                 finally:
