@@ -66,15 +66,15 @@ def test_message(make_pool: MakePool, caplog: Any, level: str, fragment: str, pl
 
 
 def test_long_running(make_pool: MakePool, messages: Messages, clock: Clock) -> None:
-    """A round says how many objects are held too long, for how long on average, and how many it kills."""
-    pool = make_pool(max_using_delay=10.0, max_using_delay_kill=20.0, delay=HOUR)
+    """A round says how many objects of which pool are held too long, their mean time, how many it kills."""
+    pool = make_pool(max_using_delay=10.0, max_using_delay_kill=20.0, delay=HOUR, name="db")
     for seconds in (8.0, 8.0, 6.0):
         pool.get()
         clock.advance(seconds)
         pool._hkRound()
     first, second = [text for text in messages() if "long running objects" in text]
-    assert re.search(r"long running objects: 1 \(16(\.0*)? seconds, 0 to kill\)", first)
-    assert re.search(r"long running objects: 2 \(18(\.0*)? seconds, 1 to kill\)", second)
+    assert re.match(r"pool 'db': long running objects: 1 \(16(\.0*)? seconds, 0 to kill\)", first)
+    assert re.match(r"pool 'db': long running objects: 2 \(18(\.0*)? seconds, 1 to kill\)", second)
 
 
 def test_werkzeug_workaround(

@@ -109,6 +109,7 @@ def test_inner_parts(make_pool: MakePool) -> None:
     assert isinstance(pool._housekeeper, threading.Thread)
     pool.get()
     assert permits(pool) == (pool._sem._value, pool._sem._initial_value) == (2, 3)
+    assert not hasattr(pool._sem, "acquire")  # permits cannot be taken by hand
     assert abs(pool._started_ts - time.time()) < 5.0
     assert abs(pool._now() - time.time()) < 5.0
     assert (pool._shutdown, type(pool._debug), ppp.Pool._created) == (False, bool, pool._id)
@@ -151,6 +152,7 @@ def test_names_of_subclasses(factory: Factory) -> None:
 
     proxy = Stated([1])
     assert (proxy._state, proxy._fast, len(proxy)) == ("mine", "mine", 1)
+    assert type(proxy) is not Stated  # but a class that is made for it
 
 
 def test_scopes() -> None:

@@ -6,14 +6,11 @@ On a page, what a block's fence says decides what becomes of it:
 - `python`: a piece of the page's program, which runs from top to bottom.
 - `console`: commands after `$`, and what they print (`…` stands for anything).
 - any of them with a line `--8<-- "examples/name.py"`: that file of the folder docs.
-
-Run as a program, it runs one page in the current folder.
 """
 
 from __future__ import annotations
 
 import ast
-import gc
 import importlib
 import re
 import sys
@@ -54,10 +51,6 @@ class Block(NamedTuple):
         """The code, where it may be a file of docs taken in."""
         taken = TAKEN.fullmatch(self.code)
         return self.code if taken is None else (DOCS / taken.group(1)).read_text(encoding="utf-8")
-
-    def run(self, namespace: dict[str, Any]) -> None:
-        """Execute it, where tracebacks show the page's own lines."""
-        exec(compile("\n" * self.line + self.code, str(self.path), "exec"), namespace)
 
     def write(self, folder: Path) -> None:
         """Write a block that has a title."""
@@ -100,15 +93,3 @@ def imported(folder: Path, *names: str) -> Iterator[list[Any]]:
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(others)
-
-
-if __name__ == "__main__":
-    sys.path[0] = str(Path.cwd())  # where the page's files go
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    for block in blocks(Path(sys.argv[1])):
-        if block.title is not None:
-            block.write(Path.cwd())
-        elif block.language == "python":
-            block.run(namespace)
-    del namespace
-    gc.collect()  # what was forgotten complains here

@@ -29,27 +29,32 @@ PLAYED = ["tutorial.md", "howto/gunicorn.md", "howto/testing.md"]
 PATCHED = ["howto/gevent.md", "howto/eventlet.md", "howto/machines.md"]
 RUN = [name for name, found in BLOCKS.items() if any(block.language == "python" for block in found)]
 RUN = [name for name in RUN if name not in ("README.md", *PLAYED)]
+FORGET = "globals().clear(); import gc; gc.collect()  # so what was forgotten complains"
 KINDS = {"python", "console", "text", "ini", "toml", "yaml", "json"}
 SETUP = {"mkdir", "cd", "python3", ".", "pip", "export"}
 TARGETS = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The page of that name; the servers that it mentions run, and the environment has their addresses."""
+def _servers(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers that the page of that name mentions run, and the environment has their addresses."""
     if "DATABASE_URL" in TEXTS[name]:
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").dsn)
     if "REDIS_URL" in TEXTS[name]:
         monkeypatch.setenv("REDIS_URL", request.getfixturevalue("redis_url"))
-    return PAGES[name]
 
 
+@pytest.mark.usefixtures("_servers")
 @pytest.mark.parametrize("name", RUN)
-def test_program_of_page(name: str, page: Path, tmp_path: Path) -> None:
+def test_program_of_page(name: str, tmp_path: Path) -> None:
     """The Python of each page runs, from top to bottom, as one program."""
+    for block in BLOCKS[name]:
+        if block.title is not None:
+            block.write(tmp_path)
+    codes = [block.code for block in BLOCKS[name] if block.language == "python" and block.title is None]
     options = () if name in PATCHED else ("-W", "error")
-    done = run(sys.executable, *options, pages.__file__, page, cwd=tmp_path)
-    assert "Exception ignored" not in done.stderr  # so what was forgotten complains
+    done = run(sys.executable, *options, "-c", "\n".join([*codes, FORGET]), cwd=tmp_path)
+    assert "Exception ignored" not in done.stderr
 
 
 class Terminal(ExitStack):
@@ -87,8 +92,9 @@ class Terminal(ExitStack):
             return str(answer.read(), "utf-8")
 
 
+@pytest.mark.usefixtures("_servers")
 @pytest.mark.parametrize("name", PLAYED)
-def test_steps_of_page(name: str, page: Path, tmp_path: Path) -> None:
+def test_steps_of_page(name: str, tmp_path: Path) -> None:
     """Whoever does each step of the page, from an empty folder, sees what the page shows."""
     with Terminal(tmp_path) as terminal:
         for block in BLOCKS[name]:
@@ -119,7 +125,7 @@ def test_program_by_itself(block: Block, tmp_path: Path, monkeypatch: pytest.Mon
     namespace: dict[str, Any] = {"__name__": "__alone__"}
     if block.path != PAGES["README.md"]:
         namespace["ppp"] = ppp
-    block.run(namespace)
+    exec(compile("\n" * block.line + block.code, str(block.path), "exec"), namespace)  # has the page's lines
     for thing in namespace.values():  # an example may leave that to the end of the program
         pool = thing._pool if issubclass(type(thing), ppp.Proxy) else thing
         if type(pool) is ppp.Pool:
