@@ -55,9 +55,7 @@ class Block(NamedTuple):
     def write(self, folder: Path) -> None:
         """Write a block that has a title."""
         assert self.title is not None
-        target = folder / self.title
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self.source, encoding="utf-8")
+        (folder / self.title).write_text(self.source, encoding="utf-8")
 
     def commands(self) -> list[tuple[str, str]]:
         """Give each command of a console block, with the lines printed after it."""
