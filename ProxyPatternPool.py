@@ -605,7 +605,7 @@ class Pool(Generic[T]):
                     lock.release()
                 raise
             lock.release()
-            announced = self._getter is not None or self._max_using_delay_warn > 0 or self._debug
+            announced = self._getter is not None or self._max_using_delay_warn or self._debug
             while record is None or (announced and not self._announce_(record, lending)):
                 record = self._obtain_(timeout, now, again=record is not None)
                 lending = record.lending
@@ -2176,7 +2176,7 @@ class Proxy(_Handle, Generic[T]):
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.ender = int(block is not None), None
+                lease.blocks, lease.ender = (0 if block is None else 1), None
                 former: _Lease | None = None
                 if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
                     place = {"lease": lease, "obj": obj}
