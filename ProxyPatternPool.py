@@ -1611,29 +1611,22 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("blocks", "ender", "lending", "pool", "record")
+    __slots__ = ("blocks", "enders", "lending", "pool", "record")
     pool: Pool[Any]
     record: _Record  # without key: of a pool, or a `get`, of the program's own
     lending: int
-    blocks: int  # how many are in it; threads may share a lease, so that this and the next need the lock
-    ender: Any  # who ends it
+    # Threads may share a lease; without a lock, as `append` and `pop` are atomic, also without the GIL
+    blocks: list[None]  # as many as are in it
+    enders: list[Any]  # who would end it; the first one does
 
     def claim(self, ender: Any, block: Any) -> bool:
         """Let a block out; whether it has to end the lease, as the last one in it that nobody else ends."""
-        lock = _process.lock
-        try:  # as in `Pool.get`
-            lock.acquire()
-            if block is not None and block.lease is self:
-                block.lease = None
-                self.blocks -= 1
-            if self.ender is None and (block is None or self.blocks == 0):
-                self.ender = ender
-        except BaseException:
-            if lock._is_owned():
-                lock.release()
-            raise
-        lock.release()
-        return self.ender is ender
+        if block is not None and block.lease is self:  # in one step
+            block.lease = None
+            self.blocks.pop()
+        if block is None or not self.blocks:
+            self.enders.append(ender)
+        return self.enders != [] and self.enders[0] is ender
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
@@ -1644,7 +1637,7 @@ class _Lease:
             if not self.claim(ender, block):
                 return
             if block is not None and block.state.ends and place is vars(block.state.own["_local"]):
-                self.ender = None
+                self.enders.clear()
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             # the hooks of a return find it current still
@@ -1674,9 +1667,9 @@ class _Lease:
     def abandon(self, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
         self.clear(place)
-        self.ender = _NOTHING
+        self.enders.append(_NOTHING)
         with contextlib.suppress(AttributeError):  # of a pool of the program's own
-            self.pool._discard_(self.record, self.lending)
+            self.pool._discard_(self.pool._find_(self.record.obj), self.lending or None)
 
 
 class _ReclaimedLease(_Lease):
@@ -1685,8 +1678,8 @@ class _ReclaimedLease(_Lease):
     __slots__ = ()
 
     def __del__(self) -> None:
-        # of a pool that has been retired, it stays its holder's; without ender, it was interrupted at once
-        if hasattr(self, "ender") and os.getpid() == _process.pid and not self.pool._shutdown:
+        # of a pool that has been retired, it stays its holder's; without enders, it was interrupted at once
+        if hasattr(self, "enders") and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
@@ -1707,35 +1700,35 @@ class _ProxyBlock(_Decorator, Generic[T]):
     def __enter__(self) -> T:
         if self.lease is not None:
             raise ProxyException("this block has been entered already")
-        state = self.state
-        if "obj" in state.own["_local"].__dict__ or state.slow:
-            return self.obj if self._join() else self.__enter__()
-        self.obj = Proxy._draw(self.proxy, state, self.timeout, self)
+        if self.state.slow:
+            return self._join()
+        self.obj = Proxy._draw(self.proxy, self.state, self.timeout, self)
         return self.obj
 
-    def _join(self) -> bool:
-        """Enter the lease that is current, also of the program's own `_get_obj`; whether there was one."""
+    def _join(self) -> T:
+        """Enter the lease that is current, also by the program's own `_get_obj`."""
         own, slow = self.state.own, self.state.slow
-        place = vars(own["_local"])
         try:
             if slow:
                 self.obj = _own(self.proxy, "_get_obj")(self.timeout)
-                place = vars(own["_local"])
-            else:
+            self.place = place = vars(own["_local"])
+            if not slow:
                 self.obj = place.get("obj", _NOTHING)
-            self.place = place
             lease: _Lease | None = place.get("lease")
             if lease is not None and (slow or lease.record.obj is self.obj):
-                with _process.lock:
-                    if lease.ender is None:  # else it has ended meanwhile
-                        lease.blocks += 1
-                        self.lease = lease
-            return bool(slow) or self.lease is not None or place.get("obj") is self.obj
+                self.lease = lease  # in one step
+                lease.blocks.append(None)
+                if not lease.enders:
+                    return self.obj
+                lease.claim(self, self)  # out again, since it has ended
+            if slow or place.get("obj") is self.obj:
+                return self.obj
         except BaseException:
             place = vars(own["_local"])
             if (lease := self.lease or place.get("lease")) is not None:
                 lease.end(place, False, self)
             raise
+        return self.__enter__()  # it has been returned meanwhile
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
@@ -1970,9 +1963,7 @@ class Proxy(_Handle, Generic[T]):
             ProxyException: `fun` raised an `AttributeError`, which is its cause.
             PoolException: As for `Pool.get`.
         """
-        state = _state_of(self)
-        place = state.own["_local"].__dict__
-        obj: T = place["obj"] if "obj" in place else Proxy._draw(self, state, timeout)
+        obj: T = Proxy._draw(self, _state_of(self), timeout)
         return obj
 
     def _has_obj(self) -> bool:
@@ -1999,14 +1990,15 @@ class Proxy(_Handle, Generic[T]):
             A context manager which gives the object itself. It is a decorator of functions, too.
         """
         block: _ProxyBlock[T] = _ProxyBlock()
-        block.lease, block.proxy, block.state, block.timeout = None, self, _state_of(self), timeout
+        block.lease, block.obj, block.proxy = None, _NOTHING, self
+        block.state, block.timeout = _state_of(self), timeout
         return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
 
     def __getattribute__(self, name: str) -> Any:
         if name in _own_names and (name in _PROXY_OWN or name in type(self).__own or name in _dict_of(self)):
-            return object.__getattribute__(self, name)
+            return _own(self, name)
         try:
             obj = super()._fast_.obj
         except AttributeError:
@@ -2154,29 +2146,32 @@ class Proxy(_Handle, Generic[T]):
             Proxy._shape(self)
 
     def _draw(self: Any, state: Any, timeout: float | None, block: Any = None) -> Any:
-        """Draw the current object from the pool, or make it; a block is in its lease from the first."""
+        """The current object, drawn from the pool or made where there is none; a block enters its lease."""
         own = state.own
         pool, local = own["_pool"], own["_local"]
+        place = local.__dict__  # faster than `vars`
+        if "obj" in place:
+            return place["obj"] if block is None else block._join()
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
         obj: Any = _NOTHING
         lease: _Lease | None = None
-        place = local.__dict__  # faster than `vars`
         try:
             if pool is None:
                 obj = Proxy._make(own, state, local)
             else:
                 obj = pool.get(timeout=timeout)
                 try:
-                    record, own["_nobjs"] = pool._alive_[id(obj)], pool._nobjs
+                    record = pool._alive_[id(obj)]
                 except (AttributeError, KeyError, TypeError):
-                    record, own["_nobjs"] = None, getattr(pool, "_nobjs", 1)
+                    record = None
+                own["_nobjs"] = getattr(pool, "_nobjs", 1)
                 if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
                     record = _Record()
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.ender = (0 if block is None else 1), None
+                lease.blocks, lease.enders = ([] if block is None else [None]), []
                 former: _Lease | None = None
                 if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
                     place = {"lease": lease, "obj": obj}
@@ -2195,6 +2190,8 @@ class Proxy(_Handle, Generic[T]):
         except BaseException as exc:
             if lease is not None:
                 lease.abandon(place)
+                if block is not None:
+                    block.lease = None
             elif pool is not None and obj is not _NOTHING:
                 with contextlib.suppress(AttributeError):
                     pool._discard_(pool._find_(obj))

@@ -271,6 +271,55 @@ def test_guest_of_a_proxy_at_each_point(
     faults.check_usable(pool, account)
 
 
+@pytest.mark.parametrize("work", OF_PROXIES)
+@struck
+def test_guest_waits_for_another_thread(
+    visit: Visit, account: Account, work: Callable[[Subject], object]
+) -> None:
+    """A signal handler may wait for a thread that uses another proxy, whatever its own does with this one."""
+    it = Subject(account, scope="THREAD", min_size=0)
+    it.give_back()
+    other = Subject(account, scope="THREAD", min_size=0)
+    other.give_back()
+    visit.deed = lambda: run_all(other.block)
+    visit(lambda: work(it))
+    other.pool.shutdown()
+    it.proxy._ret_obj()
+    faults.check_usable(it.pool, account)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@struck
+def test_block_whose_entry_was_interrupted(strike: Visit, account: Account, left: bool) -> None:
+    """A block whose entry was interrupted at whatever moment can be left, and entered again."""
+    it = Subject(account, min_size=0)
+    it.give_back()
+    block = it.proxy._obj()
+    strike(block.__enter__)
+    if left or strike.at is None:
+        block.__exit__(None, None, None)
+    with block:
+        pass
+    faults.check_usable(it.pool, account)
+
+
+@struck
+def test_guest_sets_one_object(visit: Visit, account: Account) -> None:
+    """A proxy which is given one object at whatever moment of draws is not said to be unset."""
+    it = Subject(account)
+    it.give_back()
+    visit.deed = lambda: it.proxy._set_obj(account)
+
+    def work() -> None:
+        it.draw_and_return()
+        with it.proxy._obj():
+            pass
+
+    visit(work)
+    assert it.proxy._has_obj() == (visit.at is not None)
+    it.pool.shutdown()
+
+
 @pytest.mark.parametrize(("deed", "gets"), [("ret", 2), ("shutdown", 1)])
 @struck
 def test_guest_ends_the_wait_of_its_own_thread(
