@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import gc
+import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import Clock, Factory, Keep, Messages, Resource
 from helpers import run_well
-from helpers_proxy import SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind
+from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind
 
 import ProxyPatternPool as ppp
 
@@ -26,7 +27,9 @@ def test_object_is_returned_at_the_end(keep: Keep, found: bool, error: BaseExcep
     if found:
         proxy._get_obj()
     caught: Any = pytest.raises(type(error)) if error else contextlib.nullcontext()
-    with caught as raised, proxy._obj(timeout=0) as conn:
+    block = proxy._obj(timeout=0)
+    assert proxy._has_obj() == found
+    with caught as raised, block as conn:
         assert [proxy._get_obj()] == list(proxy._pool._using) == [conn]
         if error:
             raise error
@@ -137,24 +140,28 @@ def test_blocks_without_a_pool() -> None:
         assert proxy._has_obj()
 
 
-def test_block_is_prepared_without_drawing(keep: Keep) -> None:
-    """`_obj()` alone draws nothing; the object is drawn as the block is entered, or there is no block."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, min_size=0))
-    block = proxy._obj(timeout=0)
-    assert (proxy._has_obj(), proxy._pool._nobjs) == (False, 0)
-    with held_elsewhere(proxy), pytest.raises(ppp.TimeOut), block:
-        pytest.fail("nothing was free")
-    assert not proxy._has_obj()
+class Noting(ppp.Proxy[Any]):
+    """Notes what a block uses, and fails there if it has to."""
 
+    fails = ""
+    seen: tuple[object, ...] = ()
 
-class OwnReturn(ppp.Proxy[Any]):
-    """Overrides the seam of a return."""
+    def _note(self, *what: object) -> None:
+        self.seen += what
+        if self.fails in what:
+            raise OSError("no")
+
+    def _get_obj(self, timeout: float | None = None) -> Any:
+        obj = super()._get_obj(timeout)
+        self._note("get", timeout)
+        return obj
 
     def _ret_obj(self) -> None:
+        self._note("ret")
         super()._ret_obj()
 
 
-@pytest.mark.parametrize("kind", [ppp.Proxy, OwnReturn])
+@pytest.mark.parametrize("kind", [ppp.Proxy, Noting])
 @pytest.mark.parametrize("error", [ConnectionError, ValueError])
 def test_invalidate_on(keep: Keep, error: type[Exception], kind: type[ppp.Proxy[Any]]) -> None:
     """What leaves the outermost block destroys the object if the pool's `invalidate_on` says so."""
@@ -196,27 +203,6 @@ def test_overlapping_blocks_of_two_contexts(keep: Keep, first: str) -> None:
     assert all_back(proxy)
 
 
-class Noting(ppp.Proxy[Any]):
-    """Notes what a block uses, and fails there if it has to."""
-
-    fails = ""
-    seen: tuple[object, ...] = ()
-
-    def _note(self, *what: object) -> None:
-        self.seen += what
-        if self.fails in what:
-            raise OSError("no")
-
-    def _get_obj(self, timeout: float | None = None) -> Any:
-        obj = super()._get_obj(timeout)
-        self._note("get", timeout)
-        return obj
-
-    def _ret_obj(self) -> None:
-        self._note("ret")
-        super()._ret_obj()
-
-
 @pytest.mark.parametrize("fails", ["", "get", "ret"])
 def test_overrides_are_used(keep: Keep, fails: str) -> None:
     """A block uses a subclass's `_get_obj` and `_ret_obj`, without a pool too; failing they lose nothing."""
@@ -251,27 +237,10 @@ class Place:
     def __init__(self, scope: Any) -> None:
         self.run: Callable[..., Any] = contextvars.Context().run
         self.end: Callable[[], Any] = int
-        if scope is Scope.THREAD:
-            threads = ThreadPoolExecutor(1)
+        if scope is not Scope.WERKZEUG:
+            threads = ThreadPoolExecutor(1)  # or a greenlet, in a patched program
             self.run = lambda function, *args: threads.submit(function, *args).result(5)
             self.end = threads.shutdown
-        elif scope is not Scope.WERKZEUG:
-            import greenlet
-
-            place = greenlet.greenlet(run_in_greenlet)
-            place.switch(int, ())  # its first arguments are kept as long as it runs
-            self.run = lambda function, *args: place.switch(function, args)
-            self.end = lambda: place.switch(None, ())
-
-
-def run_in_greenlet(function: Any, args: Any) -> None:
-    """Run what the parent gives, and give the results to the parent, until that gives nothing."""
-    import greenlet
-
-    while function is not None:
-        results = [function(*args)]
-        function = args = None  # which nothing here keeps meanwhile
-        function, args = greenlet.getcurrent().parent.switch(results.pop())
 
 
 def stream(proxy: Any) -> Generator[Any, None, None]:
@@ -384,15 +353,13 @@ def test_block_left_elsewhere(case: Any, scope: Any) -> None:
     play(case, scope)
 
 
-@pytest.mark.parametrize("scope", ["GEVENT", "EVENTLET"])
-def test_blocks_left_in_other_greenlets(scope: str) -> None:
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+def test_blocks_left_in_other_greenlets(kind: str) -> None:
     """In greenlets, too, a block ends its own lease and clears it where it was put."""
+    program = """
+import test_blocks_of_proxies as cases
+for case in [*cases.CASES, cases.greenlet_leaves_it]:
+    cases.play(case, scope)
+"""
     here = Path(__file__).parent
-    program = f"""
-    import sys
-    sys.path[:0] = {[str(here), str(here.parent)]!r}
-    import test_blocks_of_proxies as cases
-    for case in [*cases.CASES, cases.greenlet_leaves_it]:
-        cases.play(case, cases.Scope[sys.argv[1]])
-    """
-    run_well(program, scope)
+    run_well(PATCHED + program, kind, PYTHONPATH=os.pathsep.join(map(str, [here, here.parent])))
