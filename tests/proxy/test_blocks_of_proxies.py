@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import gc
-import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Clock, Factory, Keep, Messages, Resource
-from helpers import run_well
-from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind
+from helpers_proxy import SCOPES, Conn, Scope, all_back, held_elsewhere, in_thread, of_each_kind
 
 import ProxyPatternPool as ppp
 
@@ -313,21 +310,6 @@ def left_after_its_place(proxy: Any, here: Place, there: Place) -> None:
     assert (there.run(proxy._has_obj), list(proxy._pool._using)) == (True, [theirs])
 
 
-def greenlet_leaves_it(proxy: Any, here: Place, there: Place) -> None:
-    """A greenlet that is forgotten inside its block leaves that when it is collected."""
-    import greenlet
-
-    def hold() -> None:
-        with proxy._obj():
-            greenlet.getcurrent().parent.switch()
-
-    with proxy._obj() as mine:
-        greenlet.greenlet(hold).switch()
-        gc.collect()
-        assert list(proxy._pool._using) == [mine]
-        assert (proxy._get_obj() is mine, proxy._pool.stats()["nuses"]) == (True, 2)
-
-
 CASES = [case for name, case in list(globals().items()) if name.startswith("left_")]
 
 
@@ -346,20 +328,8 @@ def play(case: Callable[[Any, Place, Place], None], scope: Any) -> None:
         proxy._pool.shutdown()
 
 
-@pytest.mark.parametrize("scope", SCOPES, ids=["THREAD", "WERKZEUG"])
+@pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("case", CASES)
 def test_block_left_elsewhere(case: Any, scope: Any) -> None:
     """A block ends its own lease and clears it where it was put, wherever and whenever it is left."""
     play(case, scope)
-
-
-@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
-def test_blocks_left_in_other_greenlets(kind: str) -> None:
-    """In greenlets, too, a block ends its own lease and clears it where it was put."""
-    program = """
-import test_blocks_of_proxies as cases
-for case in [*cases.CASES, cases.greenlet_leaves_it]:
-    cases.play(case, scope)
-"""
-    here = Path(__file__).parent
-    run_well(PATCHED + program, kind, PYTHONPATH=os.pathsep.join(map(str, [here, here.parent])))

@@ -15,9 +15,10 @@ from helpers_proxy import SCOPES, Conn, Scope, all_back, drawn, held_elsewhere, 
 import ProxyPatternPool as ppp
 
 
-def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory) -> None:
+@pytest.mark.parametrize("scope", SCOPES)
+def test_thread_gets_and_keeps_its_object(keep: Keep, factory: Factory, scope: Any) -> None:
     """A thread has the same object until it returns it, also if it has ended; two at once have two."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=2, timeout=30.0))
+    proxy = keep(ppp.Proxy(fun=factory, scope=scope, max_size=2, timeout=30.0))
     mine = proxy._get_obj()
     assert proxy._has_obj()
     with held_elsewhere(proxy) as theirs:
@@ -170,10 +171,11 @@ def test_pool_replaced_by_a_stub(spec: Any) -> None:
 # without a pool
 
 
-def test_each_thread_makes_and_keeps_one() -> None:
+@pytest.mark.parametrize("scope", SCOPES)
+def test_each_thread_makes_and_keeps_one(scope: Any) -> None:
     """Without a pool each thread makes and keeps its object; those who make one at once get 0, 1, 2…"""
     barrier = threading.Barrier(16)
-    proxy: Any = ppp.Proxy(fun=lambda number: [number, barrier.wait(5)], max_size=None)
+    proxy: Any = ppp.Proxy(fun=lambda number: [number, barrier.wait(5)], scope=scope, max_size=None)
     assert (proxy._pool, proxy._nobjs, proxy._has_obj()) == (None, 0, False)
 
     def number_of_what_is_kept() -> int:
