@@ -120,15 +120,6 @@ def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None
     assert pool.get(timeout=0) is factory.made[0]
 
 
-def test_another_proxy_that_is_unset() -> None:
-    """A `fun` that uses an unset proxy fails as such, not as if the object had no such attribute."""
-    settings: Any = ppp.Proxy()
-    proxy: Any = ppp.Proxy(fun=lambda number: settings.url, min_size=0)
-    with pytest.raises(ppp.ProxyException) as raised:
-        hasattr(proxy, "execute")
-    assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
-
-
 def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory, keep: Keep) -> None:
     """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
     proxy = keep(ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close))
