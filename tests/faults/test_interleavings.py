@@ -29,8 +29,7 @@ def test_return_meets_kill(make_pool: MakePool, factory: Factory, clock: Clock, 
         gate()
         alive.append(resource.alive)
 
-    hooks: dict[str, Any] = {hook: busy}
-    pool = make_pool(max_size=2, min_size=0, max_using_delay_kill=10.0, delay=HOUR, **hooks)
+    pool = make_pool(max_size=2, min_size=0, max_using_delay_kill=10.0, delay=HOUR, **{hook: busy})
     pool.get()  # which is killed
     with gate.holds(pool.ret, pool.get()):
         clock.advance(11)
@@ -115,8 +114,7 @@ def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
 
 def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
     """What has just been made is lent once, even if its opener took longer than its life."""
-    life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}
-    pool = make_pool(max_size=1, min_size=0, **life)
+    pool = make_pool(min_size=0, max_lifetime=1.0, delay=HOUR, opener=lambda _: clock.advance(2.0))
     assert pool.get(timeout=0) is factory.made[0]
 
 

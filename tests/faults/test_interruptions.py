@@ -94,8 +94,8 @@ class Subject:
         self.give_back()
         self.keep()
 
-    def draw(self) -> None:
-        self.proxy._get_obj(timeout=faults.PATIENCE)
+    def draw(self) -> bool:
+        return isinstance(self.proxy._get_obj(timeout=faults.PATIENCE), faults.Thing)
 
     def draw_and_return(self) -> None:
         self.draw()
@@ -261,7 +261,7 @@ def test_guest_of_a_proxy_at_each_point(
     visit.deed = lambda: GUESTS_OF_PROXIES[guest](it)
     held: list[object] = []
     visit(lambda: held.append(work(it)))
-    assert held != [False] or guest not in ("block", "draw"), "not lent"
+    assert held != [False] or (guest not in ("block", "draw") and work is not Subject.draw), "not lent"
     pool = it.proxy._pool
     if pool is not it.pool and work not in (Subject.block, Subject.nested_blocks):
         it.pool.shutdown()  # what no block holds stays lent

@@ -87,8 +87,7 @@ def test_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, 
             run_all(*closing)
         return True
 
-    hooks: dict[str, Any] = {hook: close_all}
-    pool = make_pool(max_size=2, min_size=0, **hooks)
+    pool = make_pool(max_size=2, min_size=0, **{hook: close_all})
     with contextlib.suppress(ppp.PoolException), pool.obj() as lent:
         assert lent.alive
     if hook == "health":

@@ -12,8 +12,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Factory, Keep, Messages, Resource, Spawn
-from helpers import SECONDS, Gate, Hostile, numbers
+from conftest import Factory, Keep, Messages, Resource
+from helpers import Hostile, numbers
 from helpers_proxy import Conn, Scope, drawn, in_thread
 
 import ProxyPatternPool as ppp
@@ -184,28 +184,6 @@ def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, sett
         assert mine.alive
     assert mine.closings == 1
     assert proxy._get_obj() is found
-
-
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
-def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
-    """A draw that is overtaken by a setting gives an open object, or the error of the pool; none is lost."""
-    stop = Gate(shut=True)
-
-    def work() -> None:
-        with contextlib.suppress(ppp.PoolException), proxy._obj() as obj:
-            assert not obj.closed
-
-    proxy = keep(ppp.Proxy(fun=stop.maker(Conn), scope=scope, max_size=1, min_size=0, closer=Conn.close))
-    old = proxy._pool
-    task = spawn(work)
-    assert stop.reached.wait(SECONDS)
-    setting = spawn(proxy.set_fun, lambda number: Conn(10 + number))
-    setting.join(0.05)
-    stop.go.set()
-    for thread in (setting, task):
-        thread.result()
-    assert proxy.number == 10
-    assert old is None or old._nobjs == 0
 
 
 @pytest.mark.parametrize("prefix", [None, ""])
