@@ -39,24 +39,6 @@ def test_return_meets_kill(make_pool: MakePool, factory: Factory, clock: Clock, 
     check_balance(pool, factory)
 
 
-def test_round_meets_get(make_pool: MakePool, clock: Clock) -> None:
-    """What is lent in the moment in which a round finds it idle for too long is left alone."""
-    lent: list[Any] = []
-
-    class Slow(float):
-        def __le__(self, other: float) -> bool:
-            if not lent:
-                lent.append(pool.get(timeout=0))
-            return float(self) <= other
-
-    pool = make_pool(min_size=0, delay=HOUR)
-    pool.ret(pool.get())
-    pool._max_avail_delay = Slow(10.0)
-    clock.advance(11)
-    pool._hkRound()
-    assert list(pool._using) == lent
-
-
 @pytest.mark.parametrize("deed", ["ret", "shutdown"])
 def test_turn_that_comes_as_the_time_is_over(
     make_pool: MakePool, factory: Factory, spawn: Spawn, deed: str

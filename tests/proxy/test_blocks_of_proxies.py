@@ -55,14 +55,6 @@ def test_block_in_use(keep: Keep) -> None:
         assert all_back(proxy)
 
 
-def test_dropped_block(keep: Keep) -> None:
-    """A block that is entered, and never left, gives its object back once nobody refers to it."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
-    proxy._obj().__enter__()
-    gc.collect()
-    assert (all_back(proxy), proxy._has_obj()) == (True, False)
-
-
 def test_end_of_an_inner_block_fails(keep: Keep) -> None:
     """An inner block whose end fails leaves the object to the outer one, which returns it."""
 

@@ -88,26 +88,6 @@ def test_pool_that_was_shut_down(keep: Keep, factory: Factory, messages: Message
     assert (factory.alive, messages("ERROR")) == ([], [])
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("where", ["fun", "getter"])
-def test_used_during_its_own_draw(keep: Keep, where: str, scope: Any) -> None:
-    """Where `fun` or a hook uses the proxy while that draws an object, no permit is lost."""
-    visits = iter([True])
-
-    def visit(thing: Any) -> Conn:
-        if next(visits, False):
-            proxy.write("by a hook")
-        return Conn()
-
-    hooks: dict[str, Any] = {"fun": Conn, where: visit}
-    proxy = keep(ppp.Proxy(scope=scope, max_size=2, min_size=0, **hooks))
-    mine = proxy._get_obj()
-    assert not next(visits, False)
-    assert proxy._get_obj() is mine
-    proxy._ret_obj()
-    assert all_back(proxy)
-
-
 @pytest.mark.parametrize("hook", ["retter", "reset"])
 @pytest.mark.parametrize("how", ["proxy.write('')", "use(proxy)", "proxy._ret_obj()"])
 def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str, hook: str) -> None:
@@ -123,22 +103,6 @@ def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str, hook: str) -> Non
     conn = proxy._get_obj()
     proxy._ret_obj()
     assert (returned, conn.log, proxy._has_obj()) == ([conn], [""] * ("write" in how), False)
-    assert all_back(proxy)
-
-
-def test_two_end_at_once(keep: Keep) -> None:
-    """However many give the object back at once, as threads may that share a context, one does."""
-    returned = []
-
-    def overtaken(conn: Conn) -> None:
-        returned.append(conn)
-        proxy._ret_obj()
-        return_it(conn)
-
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, retter=lambda conn: None))
-    return_it, proxy._pool.ret = proxy._pool.ret, overtaken
-    use(proxy)
-    assert len(returned) == 1
     assert all_back(proxy)
 
 
