@@ -37,7 +37,7 @@ def test_child_starts_without_objects(keep: Keep) -> None:
         for scope in SCOPES
     ]
     own: list[Any] = [*pooled, *(ppp.Proxy(fun=make, max_size=None, scope=scope) for scope in ALONE)]
-    given, unset = ppp.Proxy(["given"]), ppp.Proxy()
+    given, unset = list[Any]([ppp.Proxy(["given"]), ppp.Proxy()])
 
     def child() -> bool:
         assert given._has_obj()
