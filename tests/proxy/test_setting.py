@@ -184,10 +184,3 @@ def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, sett
         assert mine.alive
     assert mine.closings == 1
     assert proxy._get_obj() is found
-
-
-@pytest.mark.parametrize("prefix", [None, ""])
-def test_no_setters(prefix: str | None) -> None:
-    """Without a prefix the proxy has no setters: those names are the object's."""
-    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=prefix)
-    assert (proxy.set, proxy.set_obj, proxy.set_fun) == (1, 2, 3)
