@@ -100,22 +100,6 @@ def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None
     assert pool.get(timeout=0) is factory.made[0]
 
 
-def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory, keep: Keep) -> None:
-    """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
-    proxy = keep(ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close))
-    gate = Gate()
-
-    def work() -> bool:
-        held: Resource = proxy._get_obj()
-        gate()
-        return held.alive
-
-    with gate.holds(work) as task:
-        proxy.set_fun(Factory())
-        gc.collect()
-    assert task.result()
-
-
 def test_thread_that_keeps_its_context(factory: Factory, keep: Keep) -> None:
     """What a thread has drawn in its own context comes back when it ends, though its `Thread` is kept."""
     scope = ppp.Proxy.Scope.WERKZEUG

@@ -155,16 +155,18 @@ def test_old_object_is_left_to_the_collector(keep: Keep, pooled: bool) -> None:
 NEW = [("_set_obj", [1]), ("_set_fun", lambda number: [1]), ("_set_obj", None)]
 
 
+@pytest.mark.parametrize("reclaim", [False, True])
 @pytest.mark.parametrize(("setter", "new"), NEW)
 def test_idle_objects_are_closed(
-    keep: Keep, factory: Factory, messages: Messages, setter: str, new: Any
+    keep: Keep, factory: Factory, messages: Messages, setter: str, new: Any, reclaim: bool
 ) -> None:
     """What is idle is closed as it is set anew, what is lent when it is returned; threads draw anew."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close))
+    proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close, reclaim=reclaim))
     old = proxy._pool
     with ThreadPoolExecutor(1) as thread:
         mine = thread.submit(proxy._get_obj).result(5)
         getattr(proxy, setter)(new)
+        gc.collect()
         assert proxy._pool is not old
         assert sorted(factory.closings) == [0, 1]
         assert (list(old._using), list(old._avail), messages()) == ([mine], [], [])
