@@ -147,19 +147,20 @@ def test_exit_of_the_child(tmp_path: Path) -> None:
         print("close", file.name, flush=True)
         file.close()
 
-    pool = ppp.Pool(fun, max_size=3, min_size=2, delay=30.0, closer=close)
-    held = pool.get()
+    proxy = ppp.Proxy(fun=fun, max_size=3, min_size=2, delay=30.0, closer=close)
+    status, held = ppp.Proxy([0]), proxy._get_obj()
     for use in (False, True):
         pid = os.fork()
         if pid == 0:
             if use:
-                pool.ret(pool.get())
-            sys.exit(0)
+                assert proxy.name != held.name
+                proxy._ret_obj()
+            sys.exit(status[0])
         assert os.waitpid(pid, 0)[1] == 0
         print("child has ended", flush=True)
     assert os.path.getsize("0-True") == os.path.getsize("1-True") == 0
-    pool.ret(held)
-    pool.shutdown()
+    proxy._ret_obj()
+    proxy._pool.shutdown()
     """
     done = run_python(program, str(tmp_path))
     assert (done.stderr, done.returncode) == ("", 0)

@@ -121,12 +121,15 @@ def test_returned_to_the_pool_by_hand(keep: Keep, messages: Messages, end: str) 
 
 
 def test_blocks_without_a_pool() -> None:
-    """Where there is no pool the block gives the object, and returns nothing."""
+    """Where there is no pool the block gives the object, and returns nothing, nor what is set meanwhile."""
     thing = Conn()
     for proxy in of_each_kind(thing):
         with proxy._obj() as same, proxy._obj():
             assert same is thing
         assert proxy._has_obj()
+        with proxy._obj():
+            proxy._set_obj("new")
+        assert proxy == "new"
 
 
 class Noting(ppp.Proxy[Any]):
