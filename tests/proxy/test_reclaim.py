@@ -16,20 +16,23 @@ from helpers_proxy import SCOPES, Conn, Scope, all_back, in_thread, use
 import ProxyPatternPool as ppp
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["dropped", "kept"])
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
 @pytest.mark.parametrize("scope", SCOPES)
-def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool) -> None:
+def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool, kept: bool) -> None:
     """The object of a thread comes back when that ends, by an error too, though its `Thread` is kept."""
     proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1, timeout=20.0, reclaim=True))
-    tasks = []
 
     def work() -> Any:
         conn = proxy._get_obj()
         return 1 / 0 if fails else conn
 
     for _ in range(5):
-        tasks.append(start(work))
-        tasks[-1].join(5)
+        task = start(work)
+        task.join(5)
+        if not kept:
+            del task
+            gc.collect()
         # eventlet's local lets go of the last greenlet when another one looks
         eventually(lambda: not proxy._has_obj() and all_back(proxy))
     assert numbers(proxy._pool, "ncreated ntimeouts") == [1, 0]
