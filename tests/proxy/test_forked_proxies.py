@@ -20,9 +20,6 @@ pytestmark = [
 ]
 
 
-ALONE = [Scope.THREAD, Scope.SHARED]
-
-
 def make(number: int) -> list[int]:
     """Make an object that knows its process."""
     return [os.getpid(), number]
@@ -36,7 +33,8 @@ def test_child_starts_without_objects(keep: Keep) -> None:
         keep(ppp.Proxy(fun=make, scope=scope, max_size=1, reclaim=scope is Scope.WERKZEUG, **hooks))
         for scope in SCOPES
     ]
-    own: list[Any] = [*pooled, *(ppp.Proxy(fun=make, max_size=None, scope=scope) for scope in ALONE)]
+    alone = [ppp.Proxy(fun=make, max_size=None, scope=scope) for scope in (Scope.THREAD, Scope.SHARED)]
+    own: list[Any] = [*pooled, *alone]
     given, unset = list[Any]([ppp.Proxy(["given"]), ppp.Proxy()])
 
     def child() -> bool:

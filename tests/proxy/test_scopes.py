@@ -91,7 +91,7 @@ helpers_proxy.SCOPES = [helpers_proxy.Scope[sys.argv[1].upper()]]
 sys.exit(pytest.main(["-q", "--override-ini=timeout=0", *sys.argv[2:]]))
 """
 TESTS = Path(__file__).parents[1]
-WITH_THREADS = ["-k", "not kept and not many_short"]
+WITH_THREADS = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
 WITH_THREADS += [f"{TESTS}/proxy/test_{name}.py" for name in ("drawing", "blocks_of_proxies", "reclaim")]
 WITH_THREADS += [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{__file__}::test_local_changed_by_hand"]
 
@@ -99,8 +99,5 @@ WITH_THREADS += [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{__file__}
 @pytest.mark.parametrize("early", ["", "import ProxyPatternPool"], ids=["patched before", "patched after"])
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_greenlets(kind: str, early: str) -> None:
-    """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so.
-
-    What eventlet keeps as long as a `Thread` is kept, on Python 3.13, is no matter here.
-    """
+    """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
     run_well(early + PATCHED, kind, *WITH_THREADS, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")
