@@ -486,8 +486,8 @@ def test_exceptions_injected_into_threads(account: Account, through: str) -> Non
     borrow: Callable[[float], Any] = proxy._pool.obj if through == "pool" else proxy._obj
 
     def work(begun: threading.Event) -> None:
+        begun.set()
         while True:
-            begun.set()
             with suppress(ppp.TimeOut), borrow(random.random() * 0.001):
                 time.sleep(random.random() * 50e-6)
 
