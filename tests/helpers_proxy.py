@@ -13,6 +13,7 @@ import ProxyPatternPool as ppp
 
 Scope: Any = ppp.Proxy.Scope
 SCOPES = [Scope.THREAD, Scope.WERKZEUG]
+"""Where threads have objects of their own; `test_greenlets` puts another scope there."""
 
 
 class Conn:
@@ -84,26 +85,3 @@ def held_elsewhere(proxy: Any) -> Iterator[Any]:
             yield obj
         finally:
             thread.submit(proxy._ret_obj).result(SECONDS)
-
-
-PATCHED = """
-import sys
-kind = sys.argv[1]
-if kind == "gevent":
-    from gevent import monkey
-    monkey.patch_all()
-    import gevent, gevent.pool
-    spawn, sleep, join = gevent.spawn, gevent.sleep, gevent.Greenlet.get
-    starts = [spawn, gevent.pool.Pool().spawn]
-else:
-    import eventlet
-    eventlet.monkey_patch()
-    spawn, sleep, join = eventlet.spawn, eventlet.sleep, eventlet.greenthread.GreenThread.wait
-    starts = [spawn, eventlet.spawn_n, eventlet.GreenPool().spawn_n]
-
-import gc, threading, time
-import ProxyPatternPool as ppp
-
-scope = ppp.Proxy.Scope[kind.upper()]
-"""
-"""The beginning of a program patched by gevent or eventlet."""

@@ -5,7 +5,6 @@ The children are those of multiprocessing. `test_storm.py` forks in the midst of
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Factory, MakePool, Resource, Spawn
-from helpers import HOUR, Gate, eventually, numbers, permits, rounds, run_python, waiting
+from helpers import BUSY, Gate, numbers, permits, rounds, run_python, waiting
 from helpers_faults import PATIENCE, in_child
 
 import ProxyPatternPool as ppp
@@ -27,8 +26,13 @@ pytestmark = [
 
 
 def own(pool: ppp.Pool[Any], factory: Factory) -> bool:
-    """See, in a child, that the pool lends new objects, as many as it may, and closes them and no others."""
+    """See, in a child, that the pool lends new objects, as many as it may, and closes them and no others.
+
+    It has no housekeeper until then, and then one of its own.
+    """
     theirs = factory.closings
+    pool.__delete__()
+    assert threading.active_count() == 1
     assert numbers(pool, "nusing navail nwaiting") == [0, 0, 0]
     things = [pool.get(timeout=1.0) for _ in range(pool._max_size or 3)]
     assert things == factory.made[len(theirs) :]
@@ -36,12 +40,14 @@ def own(pool: ppp.Pool[Any], factory: Factory) -> bool:
         pool.ret(thing)
     with pool.obj(timeout=1.0) as again:
         assert again in things
+    if pool._delay:
+        rounds(pool)
     pool.shutdown()
     assert numbers(pool, "ncreated ndestroys nobjs") == [len(things), len(things), 0]
     return factory.closings == theirs + [1] * len(things)
 
 
-@pytest.mark.parametrize("delay", [0.0, HOUR], ids=["no housekeeper", "housekeeper"])
+@pytest.mark.parametrize("delay", [0.0, BUSY], ids=["no housekeeper", "housekeeper"])
 @pytest.mark.parametrize("meanwhile", ["lock held", "being made", "lent and awaited"])
 def test_fork_in_the_midst_of_work(
     make_pool: MakePool, factory: Factory, spawn: Spawn, meanwhile: str, delay: float
@@ -100,38 +106,15 @@ def test_child_gives_back_what_its_parent_holds(make_pool: MakePool, how: str) -
     assert pool.get(timeout=0) is thing
 
 
-@pytest.mark.parametrize("first", ["the child", "the parent"])
-def test_shutdown_and_fork(make_pool: MakePool, factory: Factory, first: str) -> None:
-    """A child that shuts a pool down leaves its parent's objects open; one shut before the fork stays so."""
-    pool = make_pool(max_size=3, min_size=3, delay=HOUR)
-    if first == "the parent":
-        pool.shutdown()
-    closings = factory.closings
+def test_shut_down_before_the_fork(make_pool: MakePool) -> None:
+    """A pool that was shut down before the fork stays so in the child."""
+    pool = make_pool()
+    pool.shutdown()
 
     def child() -> bool:
-        assert pool._shutdown is (first == "the parent")
-        pool.__delete__()
-        pool.shutdown()
-        gc.collect()
         with pytest.raises(ppp.PoolException, match="shutting down"):
             pool.get(timeout=0)
-        return factory.closings == closings
-
-    assert in_child(child) == 0
-    assert first == "the parent" or pool.get(timeout=0) in factory.made
-
-
-def test_housekeeper_of_the_child_starts_with_its_first_object(make_pool: MakePool, factory: Factory) -> None:
-    """The child has no housekeeper until it uses the pool; then its own one makes rounds."""
-    pool = make_pool(max_size=3, min_size=2, delay=0.01)
-    rounds(pool)
-
-    def child() -> bool:
-        asleep = threading.active_count() == 1
-        pool.ret(pool.get(timeout=1.0))
-        rounds(pool)
-        eventually(lambda: len(pool._avail) == 2)
-        return asleep and set(pool._avail) == set(factory.made[2:])
+        return pool._shutdown
 
     assert in_child(child) == 0
 
@@ -148,39 +131,38 @@ def test_fork_while_a_shared_object_is_made() -> None:
 
 def test_exit_of_the_child(tmp_path: Path) -> None:
     """A child that ends as a program does closes its own objects, and writes nothing to the parent's."""
-    done = run_python(
-        """
-        import os, sys, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import ProxyPatternPool as ppp
-        parent = os.getpid()
+    program = """
+    import os, sys, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import ProxyPatternPool as ppp
+    parent = os.getpid()
+    os.chdir(sys.argv[1])
 
-        def fun(number):
-            file = open(os.path.join(sys.argv[1], f"{number}-{os.getpid() == parent}"), "w")
-            file.write("unflushed")
-            return file
+    def fun(number):
+        file = open(f"{number}-{os.getpid() == parent}", "w")
+        file.write("unflushed")
+        return file
 
-        def close(file):
-            print("close", os.path.basename(file.name), flush=True)
-            file.close()
+    def close(file):
+        print("close", file.name, flush=True)
+        file.close()
 
-        pool = ppp.Pool(fun, max_size=3, min_size=2, delay=30.0, closer=close)
-        held = pool.get()
-        for use in (False, True):
-            pid = os.fork()
-            if pid == 0:
-                if use:
-                    pool.ret(pool.get())
-                sys.exit(0)
-            assert os.waitpid(pid, 0)[1] == 0
-            print("child has ended", flush=True)
-        for name in ("0-True", "1-True"):
-            assert os.path.getsize(os.path.join(sys.argv[1], name)) == 0
-        pool.ret(held)
-        pool.shutdown()
-        """,
-        str(tmp_path),
-    )
+    proxy = ppp.Proxy(fun=fun, max_size=3, min_size=2, delay=30.0, closer=close)
+    status, held = ppp.Proxy([0]), proxy._get_obj()
+    for use in (False, True):
+        pid = os.fork()
+        if pid == 0:
+            if use:
+                assert proxy.name != held.name
+                proxy._ret_obj()
+            sys.exit(status[0])
+        assert os.waitpid(pid, 0)[1] == 0
+        print("child has ended", flush=True)
+    assert os.path.getsize("0-True") == os.path.getsize("1-True") == 0
+    proxy._ret_obj()
+    proxy._pool.shutdown()
+    """
+    done = run_python(program, str(tmp_path))
     assert (done.stderr, done.returncode) == ("", 0)
     unused, used, parent = done.stdout.split("child has ended\n")
     assert unused == ""

@@ -29,8 +29,7 @@ def test_return_meets_kill(make_pool: MakePool, factory: Factory, clock: Clock, 
         gate()
         alive.append(resource.alive)
 
-    hooks: dict[str, Any] = {hook: busy}
-    pool = make_pool(max_size=2, min_size=0, max_using_delay_kill=10.0, delay=HOUR, **hooks)
+    pool = make_pool(max_size=2, min_size=0, max_using_delay_kill=10.0, delay=HOUR, **{hook: busy})
     pool.get()  # which is killed
     with gate.holds(pool.ret, pool.get()):
         clock.advance(11)
@@ -38,24 +37,6 @@ def test_return_meets_kill(make_pool: MakePool, factory: Factory, clock: Clock, 
         pool._empty()
     assert alive == [True]
     check_balance(pool, factory)
-
-
-def test_round_meets_get(make_pool: MakePool, clock: Clock) -> None:
-    """What is lent in the moment in which a round finds it idle for too long is left alone."""
-    lent: list[Any] = []
-
-    class Slow(float):
-        def __le__(self, other: float) -> bool:
-            if not lent:
-                lent.append(pool.get(timeout=0))
-            return float(self) <= other
-
-    pool = make_pool(min_size=0, delay=HOUR)
-    pool.ret(pool.get())
-    pool._max_avail_delay = Slow(10.0)
-    clock.advance(11)
-    pool._hkRound()
-    assert list(pool._using) == lent
 
 
 @pytest.mark.parametrize("deed", ["ret", "shutdown"])
@@ -115,34 +96,8 @@ def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
 
 def test_short_life(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
     """What has just been made is lent once, even if its opener took longer than its life."""
-    life: dict[str, Any] = {"max_lifetime": 1.0, "delay": HOUR, "opener": lambda _: clock.advance(2.0)}
-    pool = make_pool(max_size=1, min_size=0, **life)
+    pool = make_pool(min_size=0, max_lifetime=1.0, delay=HOUR, opener=lambda _: clock.advance(2.0))
     assert pool.get(timeout=0) is factory.made[0]
-
-
-def test_another_proxy_that_is_unset() -> None:
-    """A `fun` that uses an unset proxy fails as such, not as if the object had no such attribute."""
-    settings: Any = ppp.Proxy()
-    proxy: Any = ppp.Proxy(fun=lambda number: settings.url, min_size=0)
-    with pytest.raises(ppp.ProxyException) as raised:
-        hasattr(proxy, "execute")
-    assert isinstance(raised.value.__cause__, ppp.ProxyUnset)
-
-
-def test_reclaim_leaves_what_is_held_of_a_retired_pool(factory: Factory, keep: Keep) -> None:
-    """With `reclaim`, setting a proxy anew closes nothing that another thread holds."""
-    proxy = keep(ppp.Proxy(fun=factory, reclaim=True, closer=Resource.close))
-    gate = Gate()
-
-    def work() -> bool:
-        held: Resource = proxy._get_obj()
-        gate()
-        return held.alive
-
-    with gate.holds(work) as task:
-        proxy.set_fun(Factory())
-        gc.collect()
-    assert task.result()
 
 
 def test_thread_that_keeps_its_context(factory: Factory, keep: Keep) -> None:

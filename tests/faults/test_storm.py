@@ -27,6 +27,8 @@ import ProxyPatternPool as ppp
 SECONDS = (STRESS or 6.0) / 3
 MOST = 4
 LEAST = 2
+PARAMETERS: dict[str, Any] = {"max_use": 7, "health_freq": 2, "max_waiting": 14, "check_after_idle": 0.002}
+PARAMETERS |= {"max_avail_delay": 0.01, "delay": 0.005, "max_lifetime": 0.2, "invalidate_on": BrokenPipeError}
 
 pytestmark = [
     pytest.mark.untraced,
@@ -180,22 +182,8 @@ def test_storm(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     storm = Storm(kind)
     monkeypatch.setattr(ppp.log, "filters", [storm.note])
     with switching(1e-6):
-        pool = ppp.Pool(
-            storm,
-            max_size=MOST,
-            min_size=LEAST,
-            max_use=7,
-            max_avail_delay=0.01,
-            max_using_delay_kill=0.02 if storm.kills else 0.0,
-            delay=0.005,
-            health_freq=2,
-            tracer=lambda _: storm.fail("tracer"),
-            max_lifetime=0.2,
-            check_after_idle=0.002,
-            invalidate_on=(BrokenPipeError,),
-            max_waiting=14,
-            **HOOKS,
-        )
+        hooks: dict[str, Any] = {"tracer": lambda _: storm.fail("tracer"), **HOOKS}
+        pool = ppp.Pool(storm, MOST, LEAST, max_using_delay_kill=0.02 * storm.kills, **PARAMETERS, **hooks)
         storm.rate = 0.03
         stop = threading.Event()
         tasks = [start(storm.work, pool, seed, stop) for seed in range(16)]

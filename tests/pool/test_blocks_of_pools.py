@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from conftest import Factory, MakePool, Messages, Resource
+from conftest import Factory, Keep, MakePool, Messages, Resource
 from helpers import at_rest
 
 import ProxyPatternPool as ppp
@@ -29,13 +29,16 @@ def test_obj(make_pool: MakePool, error: type[BaseException]) -> None:
     assert pool.get(timeout=0) is lent
 
 
-def test_dropped_block(make_pool: MakePool, factory: Factory) -> None:
+@pytest.mark.parametrize("through", ["pool", "proxy"])
+def test_dropped_block(keep: Keep, factory: Factory, through: str) -> None:
     """A block that is entered, and never left, costs no permit once nobody refers to it."""
-    pool = make_pool(max_size=1, min_size=0)
-    type(pool.obj())()  # what is left of one whose making was interrupted
-    pool.obj().__enter__()
+    proxy = keep(ppp.Proxy(fun=factory, max_size=1, min_size=0, closer=Resource.close))
+    block = proxy._pool.obj if through == "pool" else proxy._obj
+    type(block())()  # what is left of one whose making was interrupted
+    block().__enter__()
     gc.collect()
-    at_rest(pool, factory)
+    assert not proxy._has_obj()
+    at_rest(proxy._pool, factory)
 
 
 def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:

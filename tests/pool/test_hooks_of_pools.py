@@ -42,8 +42,10 @@ def test_interrupted_shutdown(factory: Factory, make_pool: MakePool, error: type
     assert lent.closings == 1
 
 
-@pytest.mark.parametrize("hook", ["fun", "tracer", "stats", "str", *HOOKS])
-def test_hooks_run_unlocked(factory: Factory, make_pool: MakePool, clock: Clock, hook: str) -> None:
+@pytest.mark.parametrize("hook", ["fun", "tracer", "stats", "__str__", *HOOKS])
+def test_hooks_run_unlocked(
+    factory: Factory, make_pool: MakePool, clock: Clock, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
     """While `fun`, a hook or an object's `str` runs, it and other threads can use the pool."""
     used: list[dict[str, Any]] = []
     calling = threading.Lock()
@@ -57,13 +59,10 @@ def test_hooks_run_unlocked(factory: Factory, make_pool: MakePool, clock: Clock,
             use()
             run_all(use)
             calling.release()
-        return {"fun": Chatty(factory, 0, 0), "stats": {}, "health": True}.get(hook, "text")
+        return {"fun": Resource(factory, 0, 0), "stats": {}, "health": True}.get(hook, "text")
 
-    class Chatty(Resource):
-        __str__ = called if hook == "str" else Resource.__str__
-
-    hooks: dict[str, Any] = {"fun": lambda number: Chatty(factory, 0, 0), hook: called}
-    hooks.pop("str", None)
+    monkeypatch.setattr(Resource, "__str__", called if hook == "__str__" else Resource.__str__)
+    hooks: dict[str, Any] = {} if hook == "__str__" else {hook: called}
     pool = make_pool(max_size=8, min_size=0, max_use=2, delay=HOUR, max_using_delay=5.0, **hooks)
     one, two = pool.get(), pool.get()
     pool.ret(one)
@@ -88,8 +87,7 @@ def test_closed_during_a_hook(factory: Factory, make_pool: MakePool, hook: str, 
             run_all(*closing)
         return True
 
-    hooks: dict[str, Any] = {hook: close_all}
-    pool = make_pool(max_size=2, min_size=0, **hooks)
+    pool = make_pool(max_size=2, min_size=0, **{hook: close_all})
     with contextlib.suppress(ppp.PoolException), pool.obj() as lent:
         assert lent.alive
     if hook == "health":

@@ -59,9 +59,8 @@ def test_none_is_the_default(make_pool: MakePool, name: str) -> None:
 def test_hooks_of_all_kinds(make_pool: MakePool) -> None:
     """A hook may be anything that can be called, a class or a partial function too, or `None`."""
     called: list[Any] = []
-    hooks: dict[str, Any] = dict.fromkeys(HOOKS)
-    hooks.update(opener=called.append, getter=functools.partial(called.insert, 0), retter=id)
-    pool = make_pool(lambda number: [number], min_size=0, **hooks)
+    given = {"opener": called.append, "getter": functools.partial(called.insert, 0), "retter": id}
+    pool = make_pool(lambda number: [number], min_size=0, **{**dict.fromkeys(HOOKS), **given})
     pool.ret(pool.get())
     assert called == [[0]] * 2
 

@@ -33,26 +33,6 @@ def test_idle_are_recycled(make_pool: MakePool, clock: Clock) -> None:
     assert numbers(pool, "nrecycled ndestroys nobjs navail ncreated") == [2, 2, 2, 1, 4]
 
 
-def test_round_queues_and_empty_destroys(make_pool: MakePool, factory: Factory, clock: Clock) -> None:
-    """`_hkRound` moves the killed and the recycled to `_todel`, calling no hook; `_empty` destroys these."""
-    delays = {"max_avail_delay": 10.0, "max_using_delay_kill": 20.0, "delay": HOUR}
-    pool = make_pool(max_size=4, min_size=0, tracer=str, **delays)
-    killed, recycled, kept = pool.get(), pool.get(), pool.get()
-    pool.ret(recycled)
-    clock.advance(15.0)
-    pool.ret(kept)
-    assert pool.get() is kept  # a lending of its own
-    clock.advance(6.0)
-    pool._hkRound()
-    assert (set(pool._todel), list(pool._using), factory.calls) == ({killed, recycled}, [kept], [])
-    assert numbers(pool, "nkilled nrecycled ndestroys navail sem") == [1, 1, 0, 0, {"value": 1, "init": 4}]
-    pool._empty()
-    assert factory.closings == [1, 1, 0]
-    assert numbers(pool, "nkilled nrecycled ndestroys ntodel nobjs ncreated") == [1, 1, 2, 0, 1, 3]
-    pool.ret(kept)
-    at_rest(pool, factory)
-
-
 def test_account_of_holders(make_pool: MakePool, clock: Clock, messages: Messages, spawn: Spawn) -> None:
     """A warning is followed once for each lending by the object, its thread, and the line that asked."""
     pool = make_pool(max_using_delay=10.0, delay=HOUR, name="db", tracer=lambda thing: f"<{thing.serial}>")

@@ -139,15 +139,3 @@ def test_own_state() -> None:
     clone = travelled(Locked([1, 2]))
     assert is_instance(clone, Locked)
     assert (clone.label, clone, hasattr(clone, "lock")) == ("my state", [1, 2], False)
-
-
-def by_hand(timeout: float | None = None) -> str:
-    """Stand in for `_get_obj`."""
-    return "by hand"
-
-
-def test_assigned_seam() -> None:
-    """A seam assigned to a proxy counts where it travels to."""
-    proxy: Any = ppp.Proxy([1])
-    proxy._get_obj = by_hand
-    assert travelled(proxy).upper() == "BY HAND"

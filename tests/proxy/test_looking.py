@@ -156,7 +156,6 @@ def _pdb(proxy: Any) -> None:
     commands = "p db|pp db|whatis db|display db|!type(db)|args|next|where|continue|".replace("|", "\n")
     out = io.StringIO()
     debugger = pdb.Pdb(stdin=io.StringIO(commands), stdout=out, nosigint=True, readrc=False)
-    debugger.use_rawinput = False
     tracer = sys.gettrace()
     try:
         debugger.runcall(lambda db: 1, proxy)

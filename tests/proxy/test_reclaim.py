@@ -10,27 +10,31 @@ from typing import Any
 
 import pytest
 from conftest import Factory, Keep, Resource
-from helpers import eventually, numbers, run_all, run_well, start
-from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, in_thread, use
+from helpers import eventually, numbers, run_all, start
+from helpers_proxy import SCOPES, Conn, Scope, all_back, in_thread, use
 
 import ProxyPatternPool as ppp
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["dropped", "kept"])
 @pytest.mark.parametrize("fails", [False, True], ids=["returning", "raising"])
 @pytest.mark.parametrize("scope", SCOPES)
-def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool) -> None:
+def test_object_of_an_ended_thread(keep: Keep, scope: Any, fails: bool, kept: bool) -> None:
     """The object of a thread comes back when that ends, by an error too, though its `Thread` is kept."""
     proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1, timeout=20.0, reclaim=True))
-    tasks = []
 
     def work() -> Any:
         conn = proxy._get_obj()
         return 1 / 0 if fails else conn
 
     for _ in range(5):
-        tasks.append(start(work))
-        tasks[-1].join(5)
-        eventually(lambda: all_back(proxy))
+        task = start(work)
+        task.join(5)
+        if not kept:
+            del task
+            gc.collect()
+        # eventlet's local lets go of the last greenlet when another one looks
+        eventually(lambda: not proxy._has_obj() and all_back(proxy))
     assert numbers(proxy._pool, "ncreated ntimeouts") == [1, 0]
 
 
@@ -102,42 +106,3 @@ def test_abandoned_proxy(scope: Any) -> None:
         eventually(lambda: gc.collect() >= 0 and pool() is None)
     assert [warning.category for warning in caught] == [ResourceWarning]
     assert len(closed) == 1
-
-
-GREENLETS = """
-starts.append(lambda work, *args: threading.Thread(target=work, args=args).start())
-
-
-def comes_back(scope, start):
-    done = []
-    proxy = ppp.Proxy(fun=lambda n: [n], max_size=2, min_size=0, scope=scope, reclaim=True, timeout=10)
-
-    def work(index):
-        proxy.append("begun")
-        time.sleep(0.001)
-        done.append(index)
-        if index % 3 == 0:
-            raise ValueError(index)
-
-    for index in range(12):
-        start(work, index)
-    end = time.monotonic() + 10
-    while (len(done) < 12 or proxy._pool.stats()["nusing"]) and time.monotonic() < end:
-        sleep(0.005)
-        gc.collect()
-        assert not proxy._has_obj()  # eventlet's local lets go of the last greenlet when another one looks
-    stats = proxy._pool.stats()
-    assert (sorted(done), stats["nusing"], stats["nuses"]) == (list(range(12)), 0, 12), (done, stats)
-    proxy._pool.shutdown()
-
-
-for each in (scope, ppp.Proxy.Scope.THREAD):
-    for start in starts:
-        comes_back(each, start)
-"""
-
-
-@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
-def test_objects_of_ended_greenlets(kind: str) -> None:
-    """Objects come back when their greenlets end, however they were started, also by an exception."""
-    run_well(PATCHED + GREENLETS, kind)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Factory, Keep, Messages, Resource
 from helpers import run_well
-from helpers_proxy import PATCHED, SCOPES, Conn, Scope, all_back, in_thread, use
+from helpers_proxy import SCOPES, Conn, Scope, all_back, in_thread, use
 from werkzeug.local import release_local
 
 import ProxyPatternPool as ppp
@@ -19,16 +20,11 @@ LOCALS = {"WERKZEUG": "werkzeug", "GEVENT": "gevent", "EVENTLET": "eventlet"}
 
 @pytest.mark.parametrize("scope", LOCALS)
 def test_scope_imports_its_package_only(scope: str) -> None:
-    """A scope imports the package that it needs, if any, and not the others'; it keeps `obj` in `_local`."""
+    """A scope imports the package that it needs, if any, and not the others'."""
     program = """
     import sys
     import ProxyPatternPool as ppp
-    proxy = ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[sys.argv[1]], max_size=1)
-    assert proxy == [0]
-    assert proxy._local.obj == [0]
-    proxy._ret_obj()
-    assert getattr(proxy._local, "obj", None) is None
-    proxy._pool.shutdown()
+    assert ppp.Proxy(fun=lambda number: [number], scope=ppp.Proxy.Scope[sys.argv[1]], max_size=None) == [0]
     print(*{"werkzeug", "gevent", "eventlet"} & set(sys.modules))
     """
     assert set(run_well(program, scope).split()) <= {LOCALS[scope]}
@@ -50,10 +46,10 @@ def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: 
     proxy._local.obj = mine = proxy._pool.get()
     assert (proxy._has_obj(), proxy._get_obj()) == (True, mine)
     proxy._ret_obj()
-    assert not proxy._has_obj()
+    assert not hasattr(proxy._local, "obj")
     assert all_back(proxy)
     for forget in [release_local] * (scope is Scope.WERKZEUG) + [lambda local: delattr(local, "obj")]:
-        proxy._get_obj()
+        assert proxy._get_obj() is proxy._local.obj
         forget(proxy._local)
         assert not proxy._has_obj()
         assert proxy._get_obj() in proxy._pool._using
@@ -81,61 +77,27 @@ def test_contexts_that_shared_an_object(keep: Keep, first: str) -> None:
     assert keeper.run(proxy._get_obj) is not mine, "in two hands"
 
 
-GREENLETS = """
-def make(number):
-    sleep(0.001)
-    return [number]
+PATCHED = """
+import sys
+if sys.argv[1] == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+else:
+    import eventlet
+    eventlet.monkey_patch()
 
-
-def run(work, count):
-    return [join(job) for job in [spawn(work) for _ in range(count)]]
-
-
-def times_out(get):
-    begun = time.monotonic()
-    try:
-        raise AssertionError(f"in two hands: {get()}")
-    except ppp.TimeOut:
-        assert time.monotonic() - begun >= 0.04
-
-
-def make_their_own_and_keep_them():
-    proxy = ppp.Proxy(fun=make, scope=scope, max_size=None)
-    found = run(lambda: (proxy[0], sleep(0), proxy[0]), 8)
-    assert sorted(found) == [(number, None, number) for number in range(8)], found
-    pooled = ppp.Proxy(fun=make, scope=scope, max_size=1, timeout=0.05)
-    run(lambda: pooled[0], 1)
-    gc.collect()
-    times_out(pooled._get_obj)
-    pooled._pool.shutdown()
-
-
-def wait_in_a_thread():
-    pool = ppp.Pool(make, max_size=1)
-    thing, got = pool.get(), []
-    waiter = threading.Thread(target=lambda: got.append(pool.get(timeout=10)))
-    waiter.start()
-    run(lambda: sleep(0.01), 3)
-    assert got == []
-    pool.ret(thing)
-    waiter.join(10)
-    assert got == [thing]
-    times_out(lambda: pool.get(timeout=0.05))
-    pool.shutdown()
-
-
-def share_the_first_making():
-    proxy = ppp.Proxy(fun=make, scope=ppp.Proxy.Scope.SHARED)
-    assert run(lambda: (proxy[0], proxy._nobjs), 8) == [(0, 1)] * 8
-
-
-for part in (make_their_own_and_keep_them, wait_in_a_thread, share_the_first_making):
-    part()
+import helpers_proxy, pytest
+helpers_proxy.SCOPES = [helpers_proxy.Scope[sys.argv[1].upper()]]
+sys.exit(pytest.main(["-q", "--override-ini=timeout=0", *sys.argv[2:]]))
 """
+TESTS = Path(__file__).parents[1]
+WITH_THREADS = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
+WITH_THREADS += [f"{TESTS}/proxy/test_{name}.py" for name in ("drawing", "blocks_of_proxies", "reclaim")]
+WITH_THREADS += [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{__file__}::test_local_changed_by_hand"]
 
 
 @pytest.mark.parametrize("early", ["", "import ProxyPatternPool"], ids=["patched before", "patched after"])
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_greenlets(kind: str, early: str) -> None:
-    """Greenlets of a patched program have objects of their own, keep them, and wait for one another."""
-    run_well(early + PATCHED + GREENLETS, kind)
+    """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
+    run_well(early + PATCHED, kind, *WITH_THREADS, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")

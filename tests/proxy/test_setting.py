@@ -12,8 +12,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Factory, Keep, Messages, Resource, Spawn
-from helpers import SECONDS, Gate, Hostile, numbers
+from conftest import Factory, Keep, Messages, Resource
+from helpers import Hostile, numbers
 from helpers_proxy import Conn, Scope, drawn, in_thread
 
 import ProxyPatternPool as ppp
@@ -155,16 +155,18 @@ def test_old_object_is_left_to_the_collector(keep: Keep, pooled: bool) -> None:
 NEW = [("_set_obj", [1]), ("_set_fun", lambda number: [1]), ("_set_obj", None)]
 
 
+@pytest.mark.parametrize("reclaim", [False, True])
 @pytest.mark.parametrize(("setter", "new"), NEW)
 def test_idle_objects_are_closed(
-    keep: Keep, factory: Factory, messages: Messages, setter: str, new: Any
+    keep: Keep, factory: Factory, messages: Messages, setter: str, new: Any, reclaim: bool
 ) -> None:
     """What is idle is closed as it is set anew, what is lent when it is returned; threads draw anew."""
-    proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close))
+    proxy = keep(ppp.Proxy(fun=factory, max_size=3, min_size=2, closer=Resource.close, reclaim=reclaim))
     old = proxy._pool
     with ThreadPoolExecutor(1) as thread:
         mine = thread.submit(proxy._get_obj).result(5)
         getattr(proxy, setter)(new)
+        gc.collect()
         assert proxy._pool is not old
         assert sorted(factory.closings) == [0, 1]
         assert (list(old._using), list(old._avail), messages()) == ([mine], [], [])
@@ -184,32 +186,3 @@ def test_block_ends_its_lease_of_the_old_pool(keep: Keep, factory: Factory, sett
         assert mine.alive
     assert mine.closings == 1
     assert proxy._get_obj() is found
-
-
-@pytest.mark.parametrize("scope", [Scope.THREAD, Scope.SHARED])
-def test_draw_that_is_overtaken(keep: Keep, spawn: Spawn, scope: Any) -> None:
-    """A draw that is overtaken by a setting gives an open object, or the error of the pool; none is lost."""
-    stop = Gate(shut=True)
-
-    def work() -> None:
-        with contextlib.suppress(ppp.PoolException), proxy._obj() as obj:
-            assert not obj.closed
-
-    proxy = keep(ppp.Proxy(fun=stop.maker(Conn), scope=scope, max_size=1, min_size=0, closer=Conn.close))
-    old = proxy._pool
-    task = spawn(work)
-    assert stop.reached.wait(SECONDS)
-    setting = spawn(proxy.set_fun, lambda number: Conn(10 + number))
-    setting.join(0.05)
-    stop.go.set()
-    for thread in (setting, task):
-        thread.result()
-    assert proxy.number == 10
-    assert old is None or old._nobjs == 0
-
-
-@pytest.mark.parametrize("prefix", [None, ""])
-def test_no_setters(prefix: str | None) -> None:
-    """Without a prefix the proxy has no setters: those names are the object's."""
-    proxy: Any = ppp.Proxy(SimpleNamespace(set=1, set_obj=2, set_fun=3), set_name=prefix)
-    assert (proxy.set, proxy.set_obj, proxy.set_fun) == (1, 2, 3)

@@ -111,11 +111,11 @@ def test_time_out(keep: Keep, use: str) -> None:
     raised_by(use, proxy, ppp.TimeOut)
 
 
+@pytest.mark.parametrize("cause", [AttributeError("no driver"), ppp.ProxyUnset("another one")])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("use", ALL_USES)
-def test_function_raising_attribute_error(keep: Keep, use: str, kind: str) -> None:
+def test_function_raising_attribute_error(keep: Keep, use: str, kind: str, cause: Exception) -> None:
     """An `AttributeError` of `fun` is the cause of another error; the next try is for the same number."""
-    cause = AttributeError("no driver")
     proxy = keep(ppp.Proxy(fun=mock.Mock(side_effect=cause), **KINDS[kind]))
     with pytest.raises(ppp.ProxyException) as raised:
         run(use, proxy)
