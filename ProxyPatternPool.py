@@ -1492,7 +1492,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid, self.ending = os.getpid(), False  # whether the interpreter is about to end
-        self.lock, self.arrivals = _Lock(), _Lock()  # for numbers and leases; while something arrives
+        self.lock, self.arrivals = _Lock(), _Lock()  # for numbers; while something arrives
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
         self.arrived: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key

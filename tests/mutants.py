@@ -244,7 +244,7 @@ MUTANTS: list[Mutant] = [
            "faults/test_interruptions.py::test_interrupted[obj, none idle-each_point]", PY314),
     # Leases of proxies
     Mutant("_Lease.claim", "of all who end a lease one does", "self.enders[0] is ender", "True",
-           "faults/test_interruptions.py::test_guest_of_a_proxy_at_each_point[block-block-THREAD]"),
+           "proxy/test_drawing.py::test_two_end_at_once"),
     Mutant("_Lease.claim", "blocks are counted: the outermost one ends the lease",
            "block is None or not self.blocks", "True",
            "proxy/test_blocks_of_proxies.py::test_nested_blocks"),

@@ -106,6 +106,22 @@ def test_hook_of_a_return_uses_the_proxy(keep: Keep, how: str, hook: str) -> Non
     assert all_back(proxy)
 
 
+def test_two_end_at_once(keep: Keep) -> None:
+    """However many give the object back at once, as threads may that share a context, one does."""
+    returned = []
+
+    def overtaken(conn: Conn) -> None:
+        returned.append(conn)
+        proxy._ret_obj()
+        return_it(conn)
+
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, retter=lambda conn: None))
+    return_it, proxy._pool.ret = proxy._pool.ret, overtaken
+    use(proxy)
+    assert len(returned) == 1
+    assert all_back(proxy)
+
+
 @pytest.mark.parametrize("spec", [["get", "ret", "_nobjs"], ppp.Pool, None])
 def test_pool_replaced_by_a_stub(spec: Any) -> None:
     """A proxy draws by its pool's `get(timeout=…)` and returns by its `ret`, also those of a test's stub."""
