@@ -323,7 +323,8 @@ class _Block(_Decorator, Generic[T]):
             self.record = None
         except BaseException:
             self.__del__()
-            raise
+            if record is not None:  # else it was not entered
+                raise
 
     def __del__(self) -> None:
         try:

@@ -53,6 +53,17 @@ def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:
         at_rest(pool, factory)
 
 
+def test_block_that_was_not_entered(make_pool: MakePool, factory: Factory) -> None:
+    """Leaving a block by hand whose entry failed changes nothing, nor does leaving it twice."""
+    pool = make_pool(max_size=1)
+    other, block = pool.obj(), pool.obj(timeout=0)
+    with other, pytest.raises(ppp.TimeOut):
+        block.__enter__()
+    for each in (block, other):
+        each.__exit__(None, None, None)
+    at_rest(pool, factory)
+
+
 def test_decorator(make_pool: MakePool, factory: Factory) -> None:
     """A function decorated with `pool.obj()` holds an object for each call under way, also if it fails."""
     pool = make_pool(max_size=3, min_size=0, invalidate_on=ConnectionError)
