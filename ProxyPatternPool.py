@@ -1620,14 +1620,19 @@ class _Lease:
     blocks: list[None]  # as many as are in it
     enders: list[Any]  # who would end it; the first one does
 
-    def claim(self, ender: Any, block: Any) -> bool:
-        """Let a block out; whether it has to end the lease, as the last one in it that nobody else ends."""
+    def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
+        """Let a block out; whether it has to end the lease, which is current in that place no more."""
         if block is not None and block.lease is self:  # in one step
             block.lease = None
             self.blocks.pop()
         if block is None or not self.blocks:
             self.enders.append(ender)
-        return self.enders != [] and self.enders[0] is ender
+        if not self.enders or self.enders[0] is not ender:
+            return False
+        if "lease" in place and place["lease"] is self:
+            del place["lease"]
+            place.pop("obj", None)
+        return True
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
@@ -1635,16 +1640,16 @@ class _Lease:
         try:
             if exc is not None and record.key:
                 broken = pool._breaks_(exc)
-            if not self.claim(ender, block):
+            # methods of the program's and hooks of a return find it current still
+            ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
+            hooks = not broken and record.key and (pool._retter is not None or pool._reset_ is not None)
+            kept = ends or hooks or not record.key
+            if not self.claim(ender, block, {} if kept else place):
                 return
-            if block is not None and block.state.ends and place is vars(block.state.own["_local"]):
+            if ends:
                 self.enders.clear()
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
-            # the hooks of a return find it current still
-            hooked = not record.key or (not broken and (pool._retter is not None or pool._reset_ is not None))
-            if not hooked:
-                self.clear(place)
             if (record.lending == self.lending and record.state is LENT) or not record.key:
                 if broken:
                     pool.invalidate(record.obj)
@@ -1652,25 +1657,17 @@ class _Lease:
                     pool.ret(record.obj)
             elif record.lending > 0:
                 pool._unexpected_(record.obj)
-            if hooked:
-                self.clear(place)
+            if kept:
+                self.claim(ender, block, place)
         except BaseException:
-            if self.claim(ender, block):
-                self.abandon(place)
+            self.abandon(ender, block, place)
             raise
 
-    def clear(self, place: dict[str, Any]) -> None:
-        """Let it be current there no more."""
-        if "lease" in place and place["lease"] is self:
-            del place["lease"]
-            place.pop("obj", None)
-
-    def abandon(self, place: dict[str, Any]) -> None:
+    def abandon(self, ender: Any, block: Any, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
-        self.clear(place)
-        self.enders.append(_NOTHING)
-        with contextlib.suppress(AttributeError):  # of a pool of the program's own
-            self.pool._discard_(self.pool._find_(self.record.obj), self.lending or None)
+        if self.claim(ender, block, place):
+            with contextlib.suppress(AttributeError):  # of a pool of the program's own
+                self.pool._discard_(self.pool._find_(self.record.obj), self.lending or None)
 
 
 class _ReclaimedLease(_Lease):
@@ -1721,7 +1718,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 lease.blocks.append(None)
                 if not lease.enders:
                     return self.obj
-                lease.claim(self, self)  # out again, since it has ended
+                lease.claim(None, self, {})  # out again, since it has ended
             if slow or place.get("obj") is self.obj:
                 return self.obj
         except BaseException:
@@ -2166,8 +2163,10 @@ class Proxy(_Handle, Generic[T]):
                     record = pool._alive_[id(obj)]
                 except (AttributeError, KeyError, TypeError):
                     record = None
-                own["_nobjs"] = getattr(pool, "_nobjs", 1)
-                if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
+                if type(record) is _Record:
+                    own["_nobjs"] = pool._nobjs
+                else:  # of a pool, or a `get`, of the program's own
+                    own["_nobjs"] = getattr(pool, "_nobjs", 1)
                     record = _Record()
                     record.obj = obj
                 lease = state.lease()
@@ -2190,7 +2189,7 @@ class Proxy(_Handle, Generic[T]):
             return obj
         except BaseException as exc:
             if lease is not None:
-                lease.abandon(place)
+                lease.abandon(_NOTHING, None, place)
                 if block is not None:
                     block.lease = None
             elif pool is not None and obj is not _NOTHING:
