@@ -2163,10 +2163,7 @@ class Proxy(_Handle, Generic[T]):
                     record = pool._alive_[id(obj)]
                 except (AttributeError, KeyError, TypeError):
                     record = None
-                if type(record) is _Record:
-                    own["_nobjs"] = pool._nobjs
-                else:  # of a pool, or a `get`, of the program's own
-                    own["_nobjs"] = getattr(pool, "_nobjs", 1)
+                if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
                     record = _Record()
                     record.obj = obj
                 lease = state.lease()
@@ -2182,6 +2179,7 @@ class Proxy(_Handle, Generic[T]):
                     place["lease"], place["obj"] = lease, obj
                 if block is not None:
                     block.place, block.lease = place, lease
+                own["_nobjs"] = getattr(pool, "_nobjs", 1)
                 if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
                     former.end({})
             if type(obj) is not state.seen:
