@@ -1646,7 +1646,7 @@ class _Lease:
             kept = ends or hooks or not record.key
             if not self.claim(ender, block, {} if kept else place):
                 return
-            if ends:
+            if block is not None and ends:
                 self.enders.clear()
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
@@ -2153,7 +2153,7 @@ class Proxy(_Handle, Generic[T]):
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
         obj: Any = _NOTHING
-        lease: _Lease | None = None
+        lease: Any = None
         try:
             if pool is None:
                 obj = Proxy._make(own, state, local)
