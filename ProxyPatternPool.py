@@ -1612,20 +1612,25 @@ class _Lease:
     It does not know the place where it is current, so that dropping that place drops it.
     """
 
-    __slots__ = ("blocks", "enders", "lending", "pool", "record")
+    __slots__ = ("blocks", "closed", "enders", "lending", "pool", "record")
     pool: Pool[Any]
     record: _Record  # without key: of a pool, or a `get`, of the program's own
     lending: int
     # Threads may share a lease; without a lock, as `append` and `pop` are atomic, also without the GIL
     blocks: list[None]  # as many as are in it
+    closed: bool  # nobody enters any more, but for who finds that out and leaves again
     enders: list[Any]  # who would end it; the first one does
 
     def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
-        """Let a block out; whether it has to end the lease, which is current in that place no more."""
+        """Let a block out; whether the lease has to be ended, which is current in that place no more."""
         if block is not None and block.lease is self:  # in one step
             block.lease = None
             self.blocks.pop()
+        if ender is None:  # only asks
+            return not self.blocks and not self.enders
         if block is None or not self.blocks:
+            self.closed = True
+        if self.closed and (block is None or not self.blocks):  # asked again: a thread may have entered
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
@@ -1644,10 +1649,9 @@ class _Lease:
             ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
             hooks = not broken and record.key and (pool._retter is not None or pool._reset_ is not None)
             kept = ends or hooks or not record.key
-            if not self.claim(ender, block, {} if kept else place):
+            if not self.claim(None if ends else ender, block, {} if kept else place):
                 return
             if block is not None and ends:
-                self.enders.clear()
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             if (record.lending == self.lending and record.state is LENT) or not record.key:
@@ -1667,7 +1671,8 @@ class _Lease:
         """Give up the object of a draw or an end that was interrupted."""
         if self.claim(ender, block, place):
             with contextlib.suppress(AttributeError):  # of a pool of the program's own
-                self.pool._discard_(self.pool._find_(self.record.obj), self.lending or None)
+                record = self.record if self.record.key else self.pool._find_(self.record.obj)
+                self.pool._discard_(record, self.lending or None)
 
 
 class _ReclaimedLease(_Lease):
@@ -1716,9 +1721,9 @@ class _ProxyBlock(_Decorator, Generic[T]):
             if lease is not None and (slow or lease.record.obj is self.obj):
                 self.lease = lease  # in one step
                 lease.blocks.append(None)
-                if not lease.enders:
+                if not lease.closed:
                     return self.obj
-                lease.claim(None, self, {})  # out again, since it has ended
+                lease.end(place, False, self)
             if slow or place.get("obj") is self.obj:
                 return self.obj
         except BaseException:
@@ -2168,7 +2173,7 @@ class Proxy(_Handle, Generic[T]):
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.enders = ([] if block is None else [None]), []
+                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
                 former: _Lease | None = None
                 if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
                     place = {"lease": lease, "obj": obj}

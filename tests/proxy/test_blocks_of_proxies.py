@@ -220,6 +220,26 @@ def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:
     assert (first in proxy._pool._avail, mine in proxy._pool._using) == (True, True)
 
 
+def test_failed_end_leaves_the_next_lending_of_the_same_object(keep: Keep) -> None:
+    """Where an object was killed, and made and lent again, a block that fails to end does not close it."""
+
+    class Failing(ppp.Proxy[Any]):
+        def _ret_obj(self) -> None:
+            raise OSError("cannot roll back")
+
+    closed: list[Any] = []
+    same = Conn(0)
+    proxy = keep(Failing(fun=lambda number: same, max_size=1, min_size=0, closer=closed.append))
+    block = proxy._obj()
+    block.__enter__()
+    proxy._pool._del(same)
+    assert proxy._pool.get() is same
+    with pytest.raises(OSError, match="roll back"):
+        block.__exit__(None, None, None)
+    assert (closed, list(proxy._pool._using)) == ([same], [same])
+    proxy._pool.ret(same)
+
+
 # blocks that are left elsewhere, or late, as web frameworks do
 
 
