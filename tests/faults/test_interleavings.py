@@ -85,7 +85,7 @@ def test_two_classes_at_once(visit: Visit, spawn: Spawn) -> None:
 
     def overtake() -> None:
         others.append(spawn(proxy._get_obj))
-        others[0].join(0.01)  # it may have to wait for us
+        others[0].join(0.002)  # it may have to wait for us
 
     visit.deed = overtake
     visit(proxy._get_obj)

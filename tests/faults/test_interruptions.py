@@ -271,7 +271,7 @@ def test_guest_of_a_proxy_at_each_point(
     faults.check_usable(pool, account)
 
 
-@pytest.mark.parametrize("work", OF_PROXIES)
+@pytest.mark.parametrize("work", [Subject.draw_and_return, Subject.nested_blocks])
 @struck
 def test_guest_waits_for_another_thread(
     visit: Visit, account: Account, work: Callable[[Subject], object]

@@ -91,13 +91,19 @@ helpers_proxy.SCOPES = [helpers_proxy.Scope[sys.argv[1].upper()]]
 sys.exit(pytest.main(["-q", "--override-ini=timeout=0", *sys.argv[2:]]))
 """
 TESTS = Path(__file__).parents[1]
-WITH_THREADS = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
-WITH_THREADS += [f"{TESTS}/proxy/test_{name}.py" for name in ("drawing", "blocks_of_proxies", "reclaim")]
-WITH_THREADS += [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{__file__}::test_local_changed_by_hand"]
+WAITING = [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{TESTS}/proxy/test_drawing.py"]
+ALL = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
+ALL += [f"{TESTS}/proxy/test_{name}.py" for name in ("blocks_of_proxies", "reclaim")]
+ALL += [*WAITING, f"{__file__}::test_local_changed_by_hand"]
 
 
-@pytest.mark.parametrize("early", ["", "import ProxyPatternPool"], ids=["patched before", "patched after"])
+@pytest.mark.parametrize(
+    ("early", "tests"),
+    [("", ALL), ("import ProxyPatternPool", WAITING)],
+    ids=["patched before", "patched after"],
+)
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
-def test_greenlets(kind: str, early: str) -> None:
+def test_greenlets(kind: str, early: str, tests: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
-    run_well(early + PATCHED, kind, *WITH_THREADS, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # which takes most of the time
+    run_well(early + PATCHED, kind, *tests, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")
