@@ -209,7 +209,7 @@ MUTANTS: list[Mutant] = [
     Mutant("Pool._doom_", "what is taken out leaves the idle ones", "(record.newer, record.older)",
            "(record.older.newer, record.newer.older)", "contract/test_seams.py::test_out_and_del_by_hand"),
     Mutant("Pool._dispose_", "the closer is called once", "if record.state is DOOMED", "if True",
-           "faults/test_interruptions.py::test_guest_at_each_point[obj, strict-borrows]"),
+           "faults/test_interruptions.py::test_guest_at_each_point[obj, strict-turns over]"),
     Mutant("Pool._run_", "also if it is interrupted", "closing.state = CLOSED", "pass",
            "faults/test_interruptions.py::test_interrupted[obj, strict-each_point]"),
     Mutant("Pool._dispose_", "what was interrupted before its closer is closed", "record.state is CLOSING",

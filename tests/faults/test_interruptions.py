@@ -175,7 +175,6 @@ WORKS |= {
 }
 
 GUESTS: dict[str, Callable[[Subject], object]] = {
-    "borrows": lambda it: use(it.pool),
     "keeps": Subject.keep,
     "gives back": Subject.give_back,
     "turns over": Subject.turn_over,

@@ -344,7 +344,7 @@ class Machine:
 
 @pytest.mark.timeout(60 + 10 * STRESS)
 @settings(
-    max_examples=int(10 * STRESS) if STRESS else 80,
+    max_examples=int(10 * STRESS) if STRESS else 60,
     deadline=None,
     derandomize=not STRESS,
     database=None,

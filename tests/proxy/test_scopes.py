@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,35 +74,3 @@ def test_contexts_that_shared_an_object(keep: Keep, first: str) -> None:
     in_thread(giver.run, proxy._ret_obj)
     assert contextvars.Context().run(proxy._get_obj) is mine
     assert keeper.run(proxy._get_obj) is not mine, "in two hands"
-
-
-PATCHED = """
-import sys
-if sys.argv[1] == "gevent":
-    from gevent import monkey
-    monkey.patch_all()
-else:
-    import eventlet
-    eventlet.monkey_patch()
-
-import helpers_proxy, pytest
-helpers_proxy.SCOPES = [helpers_proxy.Scope[sys.argv[1].upper()]]
-sys.exit(pytest.main(["-q", "--override-ini=timeout=0", *sys.argv[2:]]))
-"""
-TESTS = Path(__file__).parents[1]
-WAITING = [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{TESTS}/proxy/test_drawing.py"]
-ALL = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
-ALL += [f"{TESTS}/proxy/test_{name}.py" for name in ("blocks_of_proxies", "reclaim")]
-ALL += [*WAITING, f"{__file__}::test_local_changed_by_hand"]
-
-
-@pytest.mark.parametrize(
-    ("early", "tests"),
-    [("", ALL), ("import ProxyPatternPool", WAITING)],
-    ids=["patched before", "patched after"],
-)
-@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
-def test_greenlets(kind: str, early: str, tests: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # which takes most of the time
-    run_well(early + PATCHED, kind, *tests, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")

@@ -1,0 +1,38 @@
+"""Greenlets of gevent and eventlet: tests of threads, run in a program where threads are greenlets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import run_well
+
+PATCHED = """
+import sys
+if sys.argv[1] == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+else:
+    import eventlet
+    eventlet.monkey_patch()
+
+import helpers_proxy, pytest
+helpers_proxy.SCOPES = [helpers_proxy.Scope[sys.argv[1].upper()]]
+sys.exit(pytest.main(["-q", "--override-ini=timeout=0", *sys.argv[2:]]))
+"""
+TESTS = Path(__file__).parents[1]
+WAITING = [f"{TESTS}/pool/test_waiting.py::test_max_waiting", f"{TESTS}/proxy/test_drawing.py"]
+ALL = ["-k", "not kept and not many_short"]  # on Python 3.13, eventlet keeps all that a `Thread` had
+ALL += [f"{TESTS}/proxy/test_{name}.py" for name in ("blocks_of_proxies", "reclaim")]
+ALL += [*WAITING, f"{TESTS}/proxy/test_scopes.py::test_local_changed_by_hand"]
+
+
+@pytest.mark.parametrize(
+    ("early", "tests"),
+    [("", ALL), ("import ProxyPatternPool", WAITING)],
+    ids=["patched before", "patched after"],
+)
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+def test_greenlets(kind: str, early: str, tests: list[str]) -> None:
+    """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
+    run_well(early + PATCHED, kind, *tests, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")
