@@ -46,7 +46,7 @@ MODULE = ppp.Pool.get.__code__.co_filename
 STRESS = float(os.environ.get("PPP_STRESS_SECONDS", "0"))
 """Seconds that a test at random may take where somebody has asked for more than the short form."""
 
-SHARE = STRESS * 0.015 or 0.2
+SHARE = STRESS * 0.015 or 0.1
 """Seconds that signals strike one scenario, or longer, until they have struck it often enough."""
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()

@@ -24,7 +24,7 @@ from helpers_faults import GIL, PATIENCE, STRESS, Fault, check_usable, in_child,
 
 import ProxyPatternPool as ppp
 
-SECONDS = (STRESS or 6.0) / 3
+SECONDS = (STRESS or 4.5) / 3
 MOST = 4
 LEAST = 2
 PARAMETERS: dict[str, Any] = {"max_use": 7, "health_freq": 2, "max_waiting": 14, "check_after_idle": 0.002}
