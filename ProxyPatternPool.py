@@ -295,7 +295,6 @@ class _Block(_Decorator, Generic[T]):
             raise PoolException(f"{pool._label_}: this block has been entered already")
         obj: T = _NOTHING
         try:
-            self.record = pool._idle_  # none yet
             obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive_[id(obj)]
@@ -1763,6 +1762,19 @@ class _Made:
             Proxy._shape(self)
 
 
+class _State:
+    """What a proxy keeps for itself."""
+
+    __slots__ = tuple("building ends fresh_numbers given key lease lock making numbers own seen slow".split())
+
+    def __init__(self, own: dict[str, Any]) -> None:
+        self.own = own
+        self.given = {"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False}  # to the constructor
+        self.building = False  # by its constructor
+        self.lease, self.lock = _Lease, _Lock()
+        self.making = _cooperative_lock()  # while the one object of the process is made
+
+
 class _Signature:
     """The signature of what a proxy stands for, and of the classes of proxies that of their constructors."""
 
@@ -1842,14 +1854,7 @@ class Proxy(_Handle, Generic[T]):
             """Make an unset proxy, of a class that is made for it."""
             self = object.__new__(cls)
             own = _dict_of(self)
-            state = types.SimpleNamespace(
-                own=own,
-                given={"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False},  # to the constructor
-                building=False,  # by its constructor
-                lease=_Lease,
-                lock=_Lock(),
-                making=_cooperative_lock(),  # while the one object of the process is made
-            )
+            state = _State(own)
             object.__setattr__(self, "_state_", state)
             own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
             Proxy._become(self, None, None)
@@ -2166,8 +2171,10 @@ class Proxy(_Handle, Generic[T]):
                 obj = pool.get(timeout=timeout)
                 try:
                     record = pool._alive_[id(obj)]
+                    own["_nobjs"] = pool._nobjs
                 except (AttributeError, KeyError, TypeError):
                     record = None
+                    own["_nobjs"] = getattr(pool, "_nobjs", 1)
                 if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
                     record = _Record()
                     record.obj = obj
@@ -2184,7 +2191,6 @@ class Proxy(_Handle, Generic[T]):
                     place["lease"], place["obj"] = lease, obj
                 if block is not None:
                     block.place, block.lease = place, lease
-                own["_nobjs"] = getattr(pool, "_nobjs", 1)
                 if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
                     former.end({})
             if type(obj) is not state.seen:
