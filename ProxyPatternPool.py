@@ -110,31 +110,31 @@ class ProxyUnset(ProxyException, AttributeError):
 # The parts of a pool
 
 # The states of a record. Single words: they are the same objects after importlib.reload.
-GONE = "gone"  # without a permit: not begun, or no more
+GONE = "gone"  # holds no permit: not reserved yet, or destroyed
 RESERVED = "reserved"  # a permit, and no object yet
 MADE = "made"  # registered, not yet available
-FRESH = "fresh"  # available, but to the thread that makes it alone
+FRESH = "fresh"  # available, but only to the thread that made it
 IDLE = "idle"  # available
-HELD = "held"  # handed over to a waiter who has yet to look at it, or under examination
-REFUSED = "refused"  # no longer good: by health, by a failed reset, or because its holder says so
+HELD = "held"  # handed over to a waiter that has not checked it yet, or being examined
+REFUSED = "refused"  # no longer good, according to health, a failed reset or its holder
 LENT = "lent"  # checked out
-RETURNING = "returning"  # while the hooks of the return run
+RETURNING = "returning"  # the hooks of the return are running
 DOOMED = "doomed"  # to be destroyed
 CLOSING = "closing"  # a thread is about to call the closer
 CLOSED = "closed"  # the closer has been called
 
 _AVAILABLE = (FRESH, IDLE)
 _USING = (HELD, REFUSED, LENT, RETURNING)
-_IN_HAND = (MADE, FRESH, *_USING)  # of one thread, which discards it if it is interrupted
+_IN_HAND = (MADE, FRESH, *_USING)  # belongs to one thread, which discards it if interrupted
 _ALIVE = (IDLE, *_IN_HAND)
 
 _EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
-# kept when the module is reloaded, as is `_process` further below
+# these two survive a reload of the module, as does `_process` below
 _NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there is an object
-_FAILED: Any = globals().get("_FAILED", object())  # instead of what a hook returns, if it raises
+_FAILED: Any = globals().get("_FAILED", object())  # stands for the result of a hook that raised
 
 _is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interpreter", lambda: True)  # 3.13
-# the pool whose `_new` runs for a `get` or `_fill`, and the records made meanwhile; greenlets have their own
+# the pool whose `_new` a `get` or `_fill` is running here, and the records made by it so far
 _making: contextvars.ContextVar[tuple[Any, list[Any]]] = contextvars.ContextVar("making", default=(None, []))
 
 
@@ -164,21 +164,21 @@ class _Record(UseInfo):
         self.obj: Any = _NOTHING
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = -1  # given to fun
-        self.drains = 0  # how often the pool had been drained when fun was called
-        self.lending = 0  # how often it was taken from the idle ones: by this, nothing ends a later lending
+        self.drains = 0  # the drains of the pool before fun was called
+        self.lending = 0  # how often it was taken: tells one lending from a later one
         self.expiry = math.inf  # the end of its lifetime; -inf once it is drained
         self.older: Any = None  # the neighbours among the idle ones
         self.newer: Any = None
-        self.asked: tuple[str, str, int] | None = None  # thread, file and line, until a warning names them
+        self.asked: tuple[str, str, int] | None = None  # thread, file and line, until they are logged
 
 
 if sys.version_info >= (3, 14):
     _RLock: Any = _thread.RLock
 
     class _Lock(_RLock):
-        """A re-entrant lock for `with`, which no exception of a signal handler can leave held."""
+        """A re-entrant lock; an exception raised by a signal handler cannot leave `with` holding it."""
 
-        def __enter__(self) -> Any:  # in C, a signal may be taken between it and the block
+        def __enter__(self) -> Any:  # after the one in C, a signal may strike before the block begins
             try:
                 return self.acquire()
             except BaseException:
@@ -191,15 +191,15 @@ else:
 
 
 class _Waiter:
-    """A thread that waits to be woken; unlike with `Event`, it is not interrupted with a lock held."""
+    """A thread that waits to be woken; unlike an `Event`, an interruption leaves no lock held."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.lock.acquire()
-        self.record = _Record()  # what it is served in the queue: an object, or this one with a permit
+        self.record = _Record()  # what the queue hands it: an object, or this record with a permit
 
     def ring(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it rings already
+        with contextlib.suppress(RuntimeError):  # it has been woken already
             self.lock.release()
 
     def wait(self, seconds: float) -> bool:
@@ -207,10 +207,10 @@ class _Waiter:
 
 
 class _Objects(Set[Any]):
-    """A set of objects by identity, whatever their own == and hash: of a pool in some states, or fixed."""
+    """A set by identity, whatever the == and hash of its members: a live view of a pool, or fixed."""
 
     def __init__(self, objects: Iterable[Any] = (), pool: Any = None) -> None:
-        self._objects = tuple(objects)  # the states, if there is a pool
+        self._objects = tuple(objects)  # with a pool: the states of the objects that it shows
         self._pool = pool
 
     def _by_id(self) -> dict[int, Any]:
@@ -238,7 +238,7 @@ class _Objects(Set[Any]):
 
 
 class _Todel(_Objects):
-    """What is to be destroyed."""
+    """The objects that are going to be destroyed."""
 
     def add(self, obj: Any) -> None:
         """Take an object out of the account, as `_out` does."""
@@ -252,7 +252,7 @@ class _Todel(_Objects):
 
 
 class _Uses(Mapping[Any, UseInfo]):
-    """From the objects of a pool to their use, by identity: a live view."""
+    """A live view from the objects of a pool, by identity, to how they were used."""
 
     def __init__(self, pool: Pool[Any]) -> None:
         self._pool = pool
@@ -268,7 +268,7 @@ class _Uses(Mapping[Any, UseInfo]):
 
 
 class _Permits:
-    """The permits of a bounded pool, as programs read them of a semaphore: a live view."""
+    """A live view of the permits of a bounded pool, with the attributes of a semaphore."""
 
     def __init__(self, pool: Pool[Any]) -> None:
         self._pool = pool
@@ -279,12 +279,12 @@ class _Permits:
 
 
 class _Block(_Decorator, Generic[T]):
-    """What `Pool.obj` returns: a block that checks an object out and ends that lending, no other."""
+    """What `Pool.obj` returns: checks an object out, and ends that lending and no other."""
 
     __slots__ = ("lending", "pool", "record", "timeout")
     pool: Pool[T]
     timeout: float | None
-    record: Any  # as long as its end has to be seen to
+    record: Any  # `None` unless the block is entered
 
     def _recreate_cm(self) -> _Block[T]:
         return self.pool.obj(self.timeout)
@@ -299,7 +299,7 @@ class _Block(_Decorator, Generic[T]):
             try:
                 self.record = record = pool._alive_[id(obj)]
             except KeyError:
-                self.record = record = _Record()  # of a get of the program's own
+                self.record = record = _Record()  # the program has overridden `get`
                 record.obj = obj
             self.lending = record.lending
             return obj
@@ -311,7 +311,7 @@ class _Block(_Decorator, Generic[T]):
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         pool, record = self.pool, self.record
         try:
-            # else it has ended already, by `ret`, `invalidate` or the kill delay
+            # otherwise `ret`, `invalidate` or the kill delay has ended it already
             if (record.state is LENT and record.lending == self.lending) or record.key == 0:
                 if exc is None or not pool._breaks_(exc):
                     pool.ret(record.obj)
@@ -322,7 +322,7 @@ class _Block(_Decorator, Generic[T]):
             self.record = None
         except BaseException:
             self.__del__()
-            if record is not None:  # else it was not entered
+            if record is not None:  # otherwise it was not entered
                 raise
 
     def __del__(self) -> None:
@@ -330,18 +330,18 @@ class _Block(_Decorator, Generic[T]):
             record = self.record
         except AttributeError:  # `Pool.obj` was interrupted
             return
-        if record is not None and os.getpid() == _process.pid:  # `__exit__` was
+        if record is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
             self.record = None
             self.pool._discard_(record, self.lending)
 
 
 _HOOKS = "opener getter retter closer health stats tracer reset".split()
-# the numbers among the parameters, with the default that `None` stands for
+# the parameters that are numbers, with the default that `None` stands for
 _COUNTS = {"max_size": None, "min_size": 1, "max_use": 0, "max_waiting": 0, "health_freq": 1}
 _DELAYS = "max_avail_delay max_using_delay max_using_delay_kill delay max_lifetime".split()
 _NUMBERS = {"timeout": None, "check_after_idle": None, **dict.fromkeys(_DELAYS, 0.0), **_COUNTS}
 _ADDED = "name max_using_delay max_lifetime check_after_idle reset invalidate_on max_waiting".split()
-# what stats() shows of a pool's attributes as they are
+# the attributes that stats() shows as they are
 _REPORTED = """id name_ started min_size max_size max_use timeout delay max_avail_delay max_using_delay_kill
     max_using_delay_warn health_freq shutdown nobjs ncreated ncreating nuses nkilled nrecycled nwornout
     nborrows nreturns ndestroys nhealth bad_health hk_rounds hk_errors hc_rounds hc_errors nwaits_ ntimeouts_
@@ -349,7 +349,7 @@ _REPORTED = """id name_ started min_size max_size max_use timeout delay max_avai
 
 
 def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any:
-    """Check a number, which is returned as `int` or `float`; NaN, a text or less than `least` is an error."""
+    """Return an `int` or `float`, or raise an error: for NaN, for a text, and below `least`."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = int(value) if whole else float(value)
         if number == value and number >= least:  # neither a text nor NaN
@@ -413,19 +413,19 @@ class Pool(Generic[T]):
     # - The lock guards states, containers and counters, apart from those of rounds. It is not held while
     #   foreign code runs (fun, hooks, `str`, logging): decide under it, act after it.
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
-    #   end. CPython takes signals, injected exceptions and finalizers at those only, so that what comes in
-    #   between finds the pool consistent. A decision that took a call is checked again in the step.
-    # - Nobody waits while something is free: what frees something serves the queue, in order of arrival.
-    # - A thread which is interrupted with a record in its hands discards it.
-    # - A lending is known by its record and number, so that nothing ends a later one.
+    #   end. CPython runs signal handlers and finalizers, and injects exceptions, only at calls and jumps, so
+    #   that these find the pool consistent. A decision that took a call is checked again in the step.
+    # - Nobody waits while something is free: whoever frees something serves the queue, in order of arrival.
+    # - A thread that is interrupted with a record in its hands discards it.
+    # - A lending is identified by its record and its number, so that nothing ends a later one.
     # - The verdict on an examined object comes before it is available again.
     # - `_now()` is the only source of time for decisions. The housekeeper holds its pool weakly.
 
     UseInfo = UseInfo
     _created: ClassVar[int] = getattr(globals().get("Pool"), "_created", 0)  # how many pools there were
 
-    # Names with one underscore in front are the contract's. The others have one at each end, as those of
-    # `enum`, so that subclasses of programs do not meet them. Slots are faster than so many in a dict
+    # Names with an underscore in front are part of the contract. The others have one at each end, like those
+    # of `enum`, so that subclasses do not clash with them. Slots are faster than a dict of this size
     __slots__ = (
         *{"_" + name + "_" * (name in _ADDED) for name in (*_HOOKS, *_NUMBERS, *_REPORTED)},
         *"""__dict__ __weakref__ _debug _fun _hk_last _hk_time _housekeeper _lock _started_ts _ahead_ _alive_
@@ -433,7 +433,7 @@ class Pool(Generic[T]):
         _invalidate_on_ _key_ _label_ _limit_ _numbers_ _parameters_ _size_ _waiters_ _wake_""".split(),
     )
 
-    if TYPE_CHECKING:  # what is taken over from the parameters
+    if TYPE_CHECKING:  # what `_configure_` sets
         _fun = _opener = _getter = _retter = _closer = _health = _stats = _tracer = _reset_ = _ANY
         _name_ = _max_size = _timeout = _check_after_idle_ = _invalidate_on_ = _health_freq = _ANY
         _min_size = _max_use = _max_waiting_ = 0
@@ -467,7 +467,7 @@ class Pool(Generic[T]):
         invalidate_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         max_waiting: int | None = 0,
     ) -> None:
-        self._key_ = os.urandom(16).hex()  # under which it arrives once in each process
+        self._key_ = os.urandom(16).hex()  # unpickled twice in a process, it is the same pool there
         self._configure_({key: value for key, value in locals().items() if key not in ("self", "__class__")})
         self._begin_()
         try:
@@ -479,7 +479,7 @@ class Pool(Generic[T]):
             raise
 
     def _configure_(self, given: dict[str, Any]) -> None:
-        """Take the parameters over; one that makes no sense is a `PoolException`."""
+        """Check the parameters, and set them; one that makes no sense is a `PoolException`."""
         p = dict(given)
         for name in ("fun", *_HOOKS):
             hook = p[name]
@@ -496,7 +496,7 @@ class Pool(Generic[T]):
             raise PoolException(f"name must be a text, not {p['name']!r}")
         what = "invalidate_on must be exception classes"
         try:
-            issubclass(int, p["invalidate_on"])  # which is none of them, so that all are looked at
+            issubclass(int, p["invalidate_on"])  # is false, so that each of them is looked at
             what = "log_level must be a level"
             if (level := p.pop("log_level")) is not None:
                 log.setLevel(level)
@@ -504,8 +504,8 @@ class Pool(Generic[T]):
             raise PoolException(f"{what}, not {given[what.split()[0]]!r}") from exc
         for name, value in p.items():
             setattr(self, "_" + name + "_" * (name in _ADDED), value)
-        self._parameters_ = given  # with these it travels
-        self._inherited_: set[int] = set()  # identities of objects of the processes that this one forked from
+        self._parameters_ = given  # for pickling
+        self._inherited_: set[int] = set()  # the identities of objects of the parent of a fork
         with _process.lock:
             self._id = Pool._created = Pool._created + 1
         self._name_ = self._name_ or f"pool-{self._id}"
@@ -522,7 +522,7 @@ class Pool(Generic[T]):
             self._delay = min(delays) / 2 if delays else 60.0 if self._health is not None else 0.0
             if self._max_lifetime_ > 0:
                 self._delay = min(self._delay or math.inf, self._max_lifetime_ / 2)
-        # the first process of "flask --debug" serves nothing
+        # the first process of "flask --debug" serves no requests
         workaround = os.environ.get("PPP_WERKZEUG_WORKAROUND")
         self._ahead_ = not workaround or os.environ.get("WERKZEUG_RUN_MAIN") == "true"
         if not self._ahead_:
@@ -534,20 +534,20 @@ class Pool(Generic[T]):
             self._min_size = int(self._limit_)
 
     def _begin_(self, shutdown: bool = False) -> None:
-        """Begin without an object: when built, unpickled, or in the child of a fork."""
+        """Start without an object: when built, when unpickled, and in the child of a fork."""
         self._lock: Any = _Lock()
-        self._alive_: dict[int, _Record] = {}  # by identity; looked up by [], since .get is slow without GIL
-        self._idle_ = root = _Record()  # of a ring, whose `older` is the last used one
+        self._alive_: dict[int, _Record] = {}  # by identity; without the GIL [] is faster than .get
+        self._idle_ = root = _Record()  # the root of a ring; its `older` is the most recently used one
         root.older, root.newer, root.expiry = root, root, -math.inf
         self._closing_: dict[int, _Record] = {}
         self._waiters_: deque[_Waiter] = deque()
         self._size_ = self._drains_ = self._nchecks_ = 0
         self._fresh_numbers_ = itertools.count()
-        self._numbers_: list[int] = []  # of creations that failed, which are used again
-        self._fill_after_ = -math.inf  # while creations fail, returns do not try before that time
+        self._numbers_: list[int] = []  # those of failed creations, to be used again
+        self._fill_after_ = -math.inf  # when creations fail, returns do not try again before that time
         self._housekeeper: threading.Thread | None = None
-        self._wake_ = _Waiter()  # for the housekeeper: fill, or end
-        self._all_back_ = _Waiter()  # for a shutdown that waits for lent objects
+        self._wake_ = _Waiter()  # tells the housekeeper to fill, or to end
+        self._all_back_ = _Waiter()  # tells a shutdown that no object is lent any more
         self._started_ts = self._hk_last = self._now()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
         self._nobjs = self._nuses = self._ncreating = self._ncreated = self._ndestroys = self._nborrows = 0
@@ -581,11 +581,11 @@ class Pool(Generic[T]):
         lock = self._lock
         record, lending = None, 0
         try:
-            try:  # what `with` does, which made get and ret a tenth to a fifth slower
+            try:  # what `with` does: with it, get and ret were a tenth to a fifth slower
                 lock.acquire()
                 root = self._idle_
-                newest = root.older  # the root itself, which has expired, if none is idle
-                # decides between an idle object, which needs no look before it is lent, and the queue
+                newest = root.older  # if none is idle, the root itself, which counts as expired
+                # decides between an idle object that can be lent without a check, and the queue
                 if (
                     now < newest.expiry
                     and (self._check_after_idle_ is None or now - newest.last_ret < self._check_after_idle_)
@@ -593,7 +593,7 @@ class Pool(Generic[T]):
                 ):
                     root.older = older = newest.older
                     older.newer = root
-                    newest.older = None  # which may be closed before this one is back
+                    newest.older = None  # that one may be closed meanwhile: it must not be kept
                     newest.state = LENT
                     newest.uses += 1
                     newest.last_get = now
@@ -629,7 +629,7 @@ class Pool(Generic[T]):
             try:
                 record = self._alive_[id(obj)]
             except KeyError:
-                record = _Record()  # of no object
+                record = _Record()  # stands for none
             lending = record.lending
             if self._retter is not None or self._reset_ is not None:
                 lent = self._check_in_(record, lending)
@@ -640,7 +640,7 @@ class Pool(Generic[T]):
                     if lent:
                         record.last_ret = now
                         self._use_time_ += now - record.last_get
-                        # decides between the waiters or a limit of its life, and the idle ones
+                        # decides whether it is idle at once, or a waiter or a limit of its life comes first
                         if (
                             self._waiters_
                             or self._max_use
@@ -689,7 +689,7 @@ class Pool(Generic[T]):
         lending = record.lending
         try:
             if self._check_in_(record, lending, broken=True):
-                record.lending = 0  # the end of its block does not miss it
+                record.lending = 0  # so that the end of its block logs no warning
                 self._replace_(obj)
             else:
                 self._unexpected_(obj)
@@ -750,7 +750,7 @@ class Pool(Generic[T]):
         data |= {"now": time.time(), "running": now - self._started_ts}
         data["rel_hk_last"] = min(0.0, self._hk_last - now)
         data["time_per_hk"] = self._hk_time / self._hk_rounds if self._hk_rounds else 0.0
-        # what JSON does not have is shown as text, infinities and NaN as null
+        # values that JSON lacks become text, infinities and NaN null
         text = json.dumps(data, default=repr, skipkeys=True)
         return dict(json.loads(text, parse_constant=lambda _: None))
 
@@ -772,7 +772,7 @@ class Pool(Generic[T]):
             self._retire_()
             if grace > 0 and self._size_ > 0:
                 self._all_back_.wait(grace)
-                self._all_back_.ring()  # for another shutdown that waits
+                self._all_back_.ring()  # another shutdown may wait, too
             self._retire_((IDLE, LENT))
         except BaseException:
             self._retire_((IDLE, LENT))
@@ -813,17 +813,17 @@ class Pool(Generic[T]):
             del vars(instance)[self._attribute_]
             return
         for record in self._records_():
-            record.expiry = -math.inf  # what is in the hands of the pool itself goes when it comes back
+            record.expiry = -math.inf  # what the pool itself is busy with goes afterwards
         self._close_all_((IDLE, LENT))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # the parameters come last, since they may refer to the pool
+        # the state comes last, since the parameters may refer to the pool
         empty = functools.partial(type(self).__new__, type(self))
         return _arrive, (self._key_, empty), (self._key_, self._parameters_, self.__dict__)
 
     def __setstate__(self, state: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
         with _process.arrivals:
-            if not hasattr(self, "_parameters_"):  # else it has arrived before
+            if not hasattr(self, "_parameters_"):  # otherwise it was unpickled before
                 self._key_, parameters, own = state
                 self._configure_(parameters)
                 self._begin_()
@@ -869,11 +869,11 @@ class Pool(Generic[T]):
                 )
                 record.drains = self._drains_
                 self._ncreating += 1
-            # the object is stored with no point of interruption in between
+            # the result is stored without a point of interruption in between
             for record.obj in map(self._fun, (number,)):
                 break
             else:
-                raise StopIteration("raised by fun")  # which ends the loop
+                raise StopIteration("raised by fun")  # it ended the loop
             now = self._now()
             with self._lock:
                 if not self._register_(record):
@@ -924,7 +924,7 @@ class Pool(Generic[T]):
                 now = self._now()
                 with self._lock:
                     self._put_back_(record, now)
-                made += record.expiry > -math.inf  # else it was drained meanwhile
+                made += record.expiry > -math.inf  # otherwise it has been drained meanwhile
                 self._empty()
             except BaseException as exc:
                 self._discard_(record)
@@ -1022,10 +1022,10 @@ class Pool(Generic[T]):
                 self._empty()
 
     def _houseKeeping(self) -> None:
-        """Do rounds until shutdown. The thread does so over a weak reference, unless this is overridden."""
+        """Do rounds until shutdown. Unless this is overridden, the thread keeps only a weak reference."""
         _keep_house(weakref.ref(self), self._wake_)
 
-    # Check-out, where no object is idle or the idle one needs a look
+    # Check-out, where no object is idle or the idle one has to be checked
 
     def _obtain_(self, timeout: float | None, begin: float, again: bool) -> _Record:
         """Queue for an object, or for a permit to make one, until there is one that can be lent."""
@@ -1035,41 +1035,41 @@ class Pool(Generic[T]):
         vain, waiter = None, _Waiter()
         try:
             while True:
-                if again and limit and self._now() >= deadline:  # getters or examinations took all the time
+                if again and limit and self._now() >= deadline:  # hooks took all the time
                     raise self._timed_out_(limit)
                 vain, waiter = waiter.record, _Waiter()
                 with self._lock:
                     if self._shutdown:
                         raise PoolException(f"{self._label_}: Pool is shutting down")
                     waiting = len(self._waiters_)
-                    # at the front if what came before was no good
+                    # at the front, if the object before was no good
                     self._waiters_.insert(0 if again else waiting, waiter)
                     self._serve_()
                     if waiter.record.state is GONE and not again and 0 < self._max_waiting_ <= waiting:
                         facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting_}"
                         raise TooManyRequests(f"{self._label_}: {facts}")
                 if again or waiter.record.state is GONE:
-                    self._discard_(vain)  # what is to be destroyed holds a permit
+                    self._discard_(vain)  # it holds a permit until it is destroyed
                 self._wait_(waiter, limit, deadline)
-                record = waiter.record  # with neither object nor permit if the pool was shut down
-                if record.state is RESERVED and self._size_ <= self._limit_:  # else it has shrunk
+                record = waiter.record  # if the pool was shut down, neither object nor permit
+                if record.state is RESERVED and self._size_ <= self._limit_:  # otherwise the pool has shrunk
                     record = waiter.record = self._make_(record, "object creation failed")
                 if self._lend_(record):
                     return record
                 again = True
         except BaseException:
-            with self._lock, contextlib.suppress(ValueError):  # it may be in the queue no more
+            with self._lock, contextlib.suppress(ValueError):  # it may have left the queue
                 self._waiters_.remove(waiter)
             self._discard_(vain)
             self._discard_(waiter.record)
             raise
 
     def _wait_(self, waiter: _Waiter, limit: float, deadline: float) -> None:
-        """Wait until served, or until the pool is shut down; `TimeOut` if there is nothing in time."""
+        """Wait for a turn, or until the pool is shut down; `TimeOut` if neither comes in time."""
         begin = self._now()
         left = deadline - begin
         waits = waiter.record.state is GONE and left > 0
-        # a signal handler may have come while its thread held the lock
+        # a signal handler may wait here while the thread that it interrupted holds the lock
         held = self._lock._release_save() if left > 0 and self._lock._is_owned() else None
         try:
             served = waiter.wait(left)
@@ -1080,11 +1080,11 @@ class Pool(Generic[T]):
         with self._lock:
             self._nwaits_ += waits
             self._wait_time_ += waited
-            if not served and waiter in self._waiters_:  # else its turn came just now
+            if not served and waiter in self._waiters_:  # otherwise its turn has just come
                 self._waiters_.remove(waiter)
                 raise self._timed_out_(limit)
         if _process.ending and threading.current_thread() is not threading.main_thread():
-            time.sleep(1.0)  # a daemon thread, whose error would only disturb the end
+            time.sleep(1.0)  # the error of a daemon thread would only disturb the end of the process
 
     def _timed_out_(self, limit: float) -> TimeOut:
         with self._lock:
@@ -1093,7 +1093,7 @@ class Pool(Generic[T]):
         return TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
 
     def _make_(self, reserved: _Record, failure: str) -> _Record:
-        """Run `_new` with a permit that is reserved; its object is our caller's."""
+        """Run `_new` with a reserved permit; the object is for our caller alone."""
         made = [reserved]
         outer = _making.set((self, made))
         try:
@@ -1116,7 +1116,7 @@ class Pool(Generic[T]):
             _making.reset(outer)
 
     def _lend_(self, record: _Record) -> bool:
-        """Check out an object in our hands, unless it is no good; whether it was."""
+        """Check out an object in our hands; false if it is no good."""
         now, check = self._now(), self._check_after_idle_
         look = record.state is HELD and check is not None and now - record.last_ret >= check
         look = look and record.obj is not None and self._health is not None and now < record.expiry
@@ -1125,7 +1125,7 @@ class Pool(Generic[T]):
             now = self._now()
         with self._lock:
             self._nchecks_ += look
-            # what has just been made is lent once, however short its life
+            # a new object is lent once, however short its lifetime
             expired = now >= record.expiry and (record.state is HELD or record.expiry < 0)
             self._nexpired_ += expired and record.expiry > -math.inf
             if expired or self._shutdown or record.state not in (HELD, FRESH):
@@ -1138,7 +1138,7 @@ class Pool(Generic[T]):
         return True
 
     def _announce_(self, record: _Record, lending: int) -> bool:
-        """Run the getter, and note which thread and line of the program asked; whether it is lent still."""
+        """Run the getter, and note the thread and line that asked; false if the object is no longer lent."""
         if self._max_using_delay_warn > 0:
             frame = sys._getframe(1)
             while frame.f_globals.get("__name__") in (__name__, "contextlib") and frame.f_back is not None:
@@ -1152,7 +1152,7 @@ class Pool(Generic[T]):
     # Check-in, examination, eviction, the end
 
     def _check_in_(self, record: _Record, lending: int | None, broken: bool = False) -> bool:
-        """Take a lent object back, by the hooks of a return unless it is broken; whether it was lent."""
+        """Take an object back, running the hooks unless it is broken; false if it was not lent."""
         with self._lock:
             if record.state is not LENT or record.lending != lending:
                 return False
@@ -1174,14 +1174,14 @@ class Pool(Generic[T]):
         return True
 
     def _replace_(self, obj: Any = _NOTHING) -> None:
-        """Destroy what has to go, and see that what is missing is made, after a return or without one."""
+        """Destroy what has to go, and make what is missing, or let the housekeeper do so."""
         if self._debug and obj is not _NOTHING:
             self._tell_(log.debug, "ret %s", self._text_(obj))
         if id(obj) in self._closing_:
             self._out(obj)
         self._empty()
         missing = self._size_ - len(self._closing_) < self._min_size
-        if missing and self._ahead_ and self._now() >= self._fill_after_:  # else that failed lately
+        if missing and self._ahead_ and self._now() >= self._fill_after_:  # otherwise it failed lately
             keeper = self._housekeeper
             if keeper is None or keeper is threading.current_thread() or not keeper.is_alive():
                 self._fill()
@@ -1189,7 +1189,7 @@ class Pool(Generic[T]):
                 self._wake_.ring()
 
     def _examine_(self, record: _Record) -> None:
-        """Ask the health hook about an object in our hands, which is refused unless it says yes."""
+        """Ask the health hook about an object in our hands; unless it says yes, the object is refused."""
         verdict = self._run_(lambda obj: bool(self._health(obj)), "health check error", record.obj)
         with self._lock:
             self._nhealth += 1
@@ -1201,7 +1201,7 @@ class Pool(Generic[T]):
             self._tell_(log.error, "bad health: %s", self._text_(record.obj))
 
     def _evict_(self, state: str, when: Callable[[_Record], bool], count: str = "", keep: float = -1) -> None:
-        """Take objects in a state out, while more than some live, the least recently used ones first."""
+        """Take out the objects for which `when` holds, least recently used first, while over `keep` live."""
         for record in sorted(filter(when, self._records_((state,))), key=lambda record: record.last_ret):
             with self._lock:
                 lending, left = record.lending, self._size_ - len(self._closing_)
@@ -1245,13 +1245,13 @@ class Pool(Generic[T]):
         records = self._records_(states)
         if in_use := sum(record.state is LENT for record in records):
             self._tell_(log.warning, "deleting in-use objects: %d", in_use)
-        with contextlib.ExitStack() as each:  # also if one is interrupted
+        with contextlib.ExitStack() as each:  # goes on if one of them is interrupted
             each.callback(self._empty)
             for record in reversed(records):
                 each.callback(self._del, record.obj)
 
     def _discard_(self, record: _Record | None, lending: int | None = None) -> None:
-        """Give up what this thread was interrupted with: a permit, or an object, in that lending or any."""
+        """Give up the permit or object that this thread was interrupted with, in that lending or any."""
         if record is not None:
             with self._lock:
                 if record.state is RESERVED and record.obj is not _NOTHING:
@@ -1280,7 +1280,7 @@ class Pool(Generic[T]):
             self._all_back_.ring()
 
     def _forked_(self) -> None:
-        """Begin anew in the child of a fork; the parent's objects are not used, closed nor dropped."""
+        """Start anew in the child of a fork; the parent's objects are neither used, closed nor dropped."""
         records = [*self._alive_.values(), *self._closing_.values()]
         for record in records:
             record.state, record.lending = GONE, 0
@@ -1289,7 +1289,7 @@ class Pool(Generic[T]):
         self._begin_(self._shutdown)
 
     def _start_housekeeper_(self, usual: Callable[..., None] = _houseKeeping) -> None:
-        """Start the thread that does the rounds, once: the usual ones, or those of the program."""
+        """Start the housekeeper's thread, once; it runs `_houseKeeping` if the program has its own."""
         if self._housekeeper is not None or self._delay <= 0 or not self._ahead_ or self._shutdown:
             return
         work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake_)
@@ -1307,7 +1307,7 @@ class Pool(Generic[T]):
                 if self._housekeeper is not None:
                     return
                 self._housekeeper = thread
-            # by a thread without signals, since an interrupted start may leave a lock of `threading` held
+            # another thread starts it: an interrupted start may leave a lock of `threading` held
             start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
             start(thread.start, ())
             started.wait(10.0)
@@ -1315,7 +1315,7 @@ class Pool(Generic[T]):
         except BaseException as exc:
             if self._housekeeper is thread and not thread.is_alive():
                 self._housekeeper = None  # the next creation tries again
-            if not isinstance(exc, RuntimeError):  # no more threads, or the interpreter is about to end
+            if not isinstance(exc, RuntimeError):  # too many threads, or the interpreter is about to end
                 raise
             self._tell_(log.error, "no housekeeper: %s", exc)
 
@@ -1324,10 +1324,10 @@ class Pool(Generic[T]):
     def _run_(
         self, hook: Callable[[T], Any] | None, what: str, obj: T, closing: _Record | None = None
     ) -> Any:
-        """Run a hook on an object: what it returns, or `_FAILED` if it raises, which is logged."""
+        """Run a hook on an object; if it raises, log that and return `_FAILED`."""
         try:
             if closing is not None:
-                closing.state = CLOSED  # from now on: it is not closed again, whatever interrupts it
+                closing.state = CLOSED  # from now on it is not closed again, whatever interrupts this
             return hook(obj) if hook is not None else None
         except Exception as exc:
             self._tell_(log.error, "%s: %s", what, exc, exc_info=True)
@@ -1337,7 +1337,7 @@ class Pool(Generic[T]):
         how("%s: " + text, self._label_, *facts, stacklevel=2, **options)
 
     def _text_(self, obj: T, complaint: str = "exception in tracer") -> str:
-        """Describe an object in a message: by the tracer, never by its own text, which may hold a secret."""
+        """Describe an object in a message: by the tracer, never by `str`, which may show a secret."""
         text = _FAILED
         if self._tracer is not None and id(obj) not in self._inherited_:
             text = self._run_(self._tracer, complaint, obj)
@@ -1357,12 +1357,12 @@ class Pool(Generic[T]):
             entry[key] = hook(record.obj)
         except Exception as exc:
             entry["error"] = type(exc).__name__
-            with contextlib.suppress(Exception):  # nor need its text be good
+            with contextlib.suppress(Exception):  # its text may raise as well
                 entry["error"] += f": {exc}"
         return entry
 
     def _breaks_(self, exc: BaseException) -> bool:
-        """Whether an error that leaves a block says that its object is broken, alone or in a group."""
+        """Whether the error that leaves a block, or one in its group, is among `invalidate_on`."""
         on = self._invalidate_on_
         subgroup = getattr(exc, "subgroup", None) if on else None  # of an exception group
         return isinstance(exc, on) or (subgroup is not None and subgroup(on) is not None)
@@ -1373,17 +1373,17 @@ class Pool(Generic[T]):
         try:
             return self._alive_[id(obj)]
         except KeyError:
-            return _Record()  # of no object
+            return _Record()  # stands for none
 
     def _records_(self, states: tuple[str, ...] = _ALIVE) -> list[_Record]:
         with self._lock:
             records = [*self._alive_.values(), *self._closing_.values()]
         return [record for record in records if record.state in states]
 
-    # With the lock held: they neither take it nor call foreign code
+    # With the lock held: these neither take it nor call foreign code
 
     def _serve_(self) -> None:
-        """Hand what is free to those who wait, in order of arrival; at the end of the pool, nothing."""
+        """Hand what is free to the waiters, in order of arrival; after shutdown, wake them with nothing."""
         waiters, root = self._waiters_, self._idle_
         while waiters:
             waiter = waiters[0]
@@ -1406,10 +1406,10 @@ class Pool(Generic[T]):
             waiter.lock.release()
 
     def _register_(self, record: _Record) -> bool:
-        """Take the object that was made into the account, unless the pool has it already."""
+        """Register the object that was made; false if the pool has it already."""
         key = id(record.obj)
         if key in self._alive_ or key in self._closing_:
-            record.obj = _NOTHING  # it is not for us to close it
+            record.obj = _NOTHING  # so that it is not closed here
             return False
         record.key = key
         record.state = MADE
@@ -1421,7 +1421,7 @@ class Pool(Generic[T]):
         return True
 
     def _put_back_(self, record: _Record, now: float) -> None:
-        """Make an object in our hands available, to the thread that waits longest first, or doom it."""
+        """Make an object in our hands idle, which may serve a waiter, or doom it if it is no longer good."""
         surplus = self._size_ - len(self._closing_) > self._limit_
         if record.state not in _IN_HAND:
             return
@@ -1441,7 +1441,7 @@ class Pool(Generic[T]):
             self._serve_()
 
     def _doom_(self, record: _Record, lending: int | None = None) -> bool:
-        """Move an object out of the account, if it is there, and still in that lending; whether it was."""
+        """Mark an object to be destroyed; false if it is, or is not in that lending any more."""
         state = record.state
         if state not in _ALIVE or lending not in (None, record.lending):
             return False
@@ -1458,7 +1458,7 @@ class Pool(Generic[T]):
 
 
 def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
-    """Do the rounds of a pool, which may go away meanwhile; when woken before time, fill it."""
+    """Do the rounds of a pool, which may go away meanwhile; when woken early, only fill it."""
     begin, whole = time.monotonic(), None
     while (pool := ref()) is not None and not pool._shutdown:
         if whole is not None:
@@ -1466,50 +1466,50 @@ def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
         due = begin + (pool._delay or math.inf)
         pool = None
         woken = wake.wait(due - time.monotonic())
-        whole = not woken or time.monotonic() >= due  # returns may wake us without end
+        whole = not woken or time.monotonic() >= due  # returns may wake it again and again
         begin = time.monotonic() if whole else begin
-    wake.ring()  # for another who keeps house
+    wake.ring()  # another thread may keep house, too
 
 
 def _do_round(pool: Pool[Any], whole: bool) -> None:
-    """Do the steps of a round, or fill alone; no failure of one keeps the others from being done."""
+    """Do the steps of a round, or only fill; a step that fails does not prevent the next."""
     begin = pool._now()
     checking = whole and (pool._hk_rounds + 1) % max(1, pool._health_freq) == 0
     steps = [pool._hkRound] * whole + [pool._health_check] * checking + [pool._empty] * whole
     for step in [*steps, pool._fill]:
         try:
             step()
-        except BaseException as exc:  # a hook may even try to end the thread
+        except BaseException as exc:  # even SystemExit, raised by a hook
             pool._hk_errors += 1
-            with contextlib.suppress(BaseException):  # as may a handler of the log
+            with contextlib.suppress(BaseException):  # raised by a handler of the log
                 pool._tell_(log.error, "housekeeper round error: %s", exc, exc_info=True)
     if whole:
         pool._hk_time += pool._now() - begin
 
 
 class _Process:
-    """What the process knows of its pools and proxies, all weakly."""
+    """The pools and proxies of the process, by weak references."""
 
     def __init__(self) -> None:
-        self.pid, self.ending = os.getpid(), False  # whether the interpreter is about to end
-        self.lock, self.arrivals = _Lock(), _Lock()  # for numbers; while something arrives
+        self.pid, self.ending = os.getpid(), False  # ending: the interpreter is about to end
+        self.lock, self.arrivals = _Lock(), _Lock()  # guard Pool._created, and unpickling
         self.pools: weakref.WeakValueDictionary[int, Pool[Any]] = weakref.WeakValueDictionary()
         self.proxies: weakref.WeakValueDictionary[int, Proxy[Any]] = weakref.WeakValueDictionary()
         self.arrived: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # by key
-        self.recent: deque[Any] = deque(maxlen=16)  # arrived lately, and may be asked for again
-        self.parents: list[Any] = []  # from the parent of a fork; if dropped, it might close what is not ours
+        self.recent: deque[Any] = deque(maxlen=16)  # unpickled lately: kept, since the next task may need it
+        self.parents: list[Any] = []  # from the parent of a fork; dropping it might close its objects
 
 
 _process: _Process = globals().get("_process") or _Process()
 
 
 def _living(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
-    """What is still there; unlike `values()`, it does not mind that other threads add to it."""
+    """The values that are alive; unlike `values()`, this allows other threads to add some."""
     return [thing for ref in things.valuerefs() if (thing := ref()) is not None]
 
 
 def _after_fork() -> None:
-    """Let all begin anew in the child."""
+    """Let every pool and proxy start anew in the child."""
     _process.pid, _process.lock, _process.arrivals = os.getpid(), _Lock(), _Lock()
     for pool in _living(_process.pools):
         pool._forked_()
@@ -1518,17 +1518,17 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Close the idle objects of all pools, and let the housekeepers end."""
+    """Close the idle objects of all pools, and end the housekeepers."""
     _process.ending = True
     pools = _living(_process.pools)
     for pool in pools:
-        with contextlib.suppress(BaseException):  # whatever a closer tries: it is to end quietly
+        with contextlib.suppress(BaseException):  # whatever a closer raises: the end is quiet
             pool._retire_()
-    # a subinterpreter cannot end before its threads; otherwise one that is busy with a hook is left alone
+    # a subinterpreter cannot end before its threads; elsewhere, one that is busy with a hook is left alone
     for thread in [pool._housekeeper for pool in pools if pool._housekeeper is not None]:
         thread.join(0.5 if _is_main_interpreter() else None)
     if _process.parents:
-        # even to deallocate what is the parent's, as the interpreter does last, may use it
+        # the interpreter deallocates at its very end, which might close the parent's objects
         ctypes = importlib.import_module("ctypes")
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(_process.parents))
 
@@ -1538,12 +1538,12 @@ getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  #
 
 
 def _arrive(key: str, make: Callable[[], Any]) -> Any:
-    """What has come to this process under that key, made at its first arrival, and kept alive for a while."""
+    """What was unpickled under that key before, or else what `make` makes; it is kept alive for a while."""
     with _process.arrivals:
         thing = _process.arrived.get(key)
         if thing is None:
             thing = _process.arrived[key] = make()
-    _process.recent.append(thing)  # which may drop another one, whose closers are run
+    _process.recent.append(thing)  # without the lock: this may drop another one, which runs closers
     return thing
 
 
@@ -1553,8 +1553,8 @@ def _arrive(key: str, make: Callable[[], Any]) -> Any:
 class _ContextLocal:
     """The current object of a context, as by werkzeug's `Local`.
 
-    Contexts and tasks that are copied from one with an object share its place: a return by any empties it for
-    all. The places are kept here, so that they go with the proxy, by weak keys: they go with their contexts.
+    A context that is copied from one with an object shares its place: a return in either empties it for both.
+    The places are kept here, so that they go with the proxy, and by weak keys, so that they go with contexts.
     """
 
     def __init__(self) -> None:
@@ -1576,13 +1576,13 @@ class _ContextLocal:
         del self.__dict__[name]
 
     def _show(self, place: dict[str, Any]) -> dict[str, Any]:
-        """Let that be the place of the present context alone; its former one is returned."""
-        key = Proxy.Local()  # stands for the context, and those that are copied from it
+        """Give the running context, and no other, that place; return its former one."""
+        key = Proxy.Local()  # is kept alive by this context, and by those copied from it
         self._places[key] = place
         former = self._key.set(key).old_value
         context: Any = getattr(threading.current_thread(), "_context", None)
         if context is not None and context.get(self._key) is key:
-            # since Python 3.14, a `Thread` that somebody keeps when it has ended keeps its context
+            # since Python 3.14, a `Thread` object keeps its context after the thread has ended
             self._thread.end = end = Proxy.Local()
             weakref.finalize(end, self._places.pop, key, None).atexit = False
         return {} if former is contextvars.Token.MISSING else self._places.get(former, {})
@@ -1592,7 +1592,7 @@ class _ContextLocal:
 
 
 def _new_local(scope: Proxy.Scope) -> Any:
-    """Where the current object of a scope is kept, as attribute `obj`."""
+    """A local that keeps, as attribute `obj`, the current object of a scope."""
     if scope.name == "VERSATILE":
         return _ContextLocal()
     modules = {"THREAD": "threading", "GEVENT": "gevent.local", "EVENTLET": "eventlet.corolocal"}
@@ -1600,36 +1600,36 @@ def _new_local(scope: Proxy.Scope) -> Any:
 
 
 def _cooperative_lock() -> Any:
-    """A re-entrant lock which lets other greenlets run, where threads have been patched to be greenlets."""
+    """A re-entrant lock; where threads are patched to be greenlets, the others run while one waits."""
     patched = threading.RLock()
     return _Lock() if type(patched) is _thread.RLock else patched
 
 
 class _Lease:
-    """One lending of an object to a proxy, ended once, by any thread and at any place.
+    """One lending of an object to a proxy, which is ended once, by any thread and in any place.
 
-    It does not know the place where it is current, so that dropping that place drops it.
+    It does not refer to the place where it is current, so that it goes when that place goes.
     """
 
     __slots__ = ("blocks", "closed", "enders", "lending", "pool", "record")
     pool: Pool[Any]
-    record: _Record  # without key: of a pool, or a `get`, of the program's own
+    record: _Record  # without key if the pool, or its `get`, is the program's own
     lending: int
-    # Threads may share a lease; without a lock, as `append` and `pop` are atomic, also without the GIL
-    blocks: list[None]  # as many as are in it
-    closed: bool  # nobody enters any more, but for who finds that out and leaves again
-    enders: list[Any]  # who would end it; the first one does
+    # Threads may share a lease. No lock: `append` and `pop` are atomic, without the GIL as well
+    blocks: list[None]  # an item for each block that is in it
+    closed: bool  # a block that enters and finds this set leaves again
+    enders: list[Any]  # those who try to end it; the first one does
 
     def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
-        """Let a block out; whether the lease has to be ended, which is current in that place no more."""
-        if block is not None and block.lease is self:  # in one step
+        """Let a block out; true if the caller has to end the lease, which is then removed from that place."""
+        if block is not None and block.lease is self:  # one step
             block.lease = None
             self.blocks.pop()
-        if ender is None:  # only asks
+        if ender is None:  # the caller only asks
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
             self.closed = True
-        if self.closed and (block is None or not self.blocks):  # asked again: a thread may have entered
+        if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
@@ -1639,12 +1639,12 @@ class _Lease:
         return True
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
-        """Give the object back or destroy it, unless somebody else does; a block, if it is the last one."""
+        """Give the object back, or destroy it, unless somebody else does so or other blocks are in it."""
         pool, record, ender = self.pool, self.record, block or object()
         try:
             if exc is not None and record.key:
                 broken = pool._breaks_(exc)
-            # methods of the program's and hooks of a return find it current still
+            # overridden methods and the hooks of a return find the object still current
             ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
             hooks = not broken and record.key and (pool._retter is not None or pool._reset_ is not None)
             kept = ends or hooks or not record.key
@@ -1669,32 +1669,32 @@ class _Lease:
     def abandon(self, ender: Any, block: Any, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
         if self.claim(ender, block, place):
-            with contextlib.suppress(AttributeError):  # of a pool of the program's own
+            with contextlib.suppress(AttributeError):  # the pool is the program's own
                 record = self.record if self.record.key else self.pool._find_(self.record.obj)
                 self.pool._discard_(record, self.lending or None)
 
 
 class _ReclaimedLease(_Lease):
-    """A lease that ends when the place where it is current goes, with its thread, greenlet or context."""
+    """A lease that ends when its place goes: with the thread, greenlet or context."""
 
     __slots__ = ()
 
     def __del__(self) -> None:
-        # of a pool that has been retired, it stays its holder's; without enders, it was interrupted at once
+        # an object of a retired pool stays with its holder; a lease without enders was never completed
         if hasattr(self, "enders") and os.getpid() == _process.pid and not self.pool._shutdown:
             self.end({})
 
 
 class _ProxyBlock(_Decorator, Generic[T]):
-    """What `Proxy._obj` returns: a block that ends the lease current at its entry, wherever it is left."""
+    """What `Proxy._obj` returns: a block that ends the lease of its entry, wherever it is left."""
 
     __slots__ = ("lease", "obj", "place", "proxy", "state", "timeout")
     proxy: Proxy[T]
     state: Any  # the proxy's
     timeout: float | None
     obj: T
-    lease: _Lease | None  # as long as its end has to be seen to
-    place: dict[str, Any]  # where that is current
+    lease: _Lease | None  # while the block is in it
+    place: dict[str, Any]  # where the lease is current
 
     def _recreate_cm(self) -> _ProxyBlock[T]:
         return self.proxy._obj(self.timeout)
@@ -1708,7 +1708,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
         return self.obj
 
     def _join(self) -> T:
-        """Enter the lease that is current, also by the program's own `_get_obj`."""
+        """Enter the current lease; if `_get_obj` is overridden, that is called to draw."""
         own, slow = self.state.own, self.state.slow
         try:
             if slow:
@@ -1718,7 +1718,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 self.obj = place.get("obj", _NOTHING)
             lease: _Lease | None = place.get("lease")
             if lease is not None and (slow or lease.record.obj is self.obj):
-                self.lease = lease  # in one step
+                self.lease = lease  # one step
                 lease.blocks.append(None)
                 if not lease.closed:
                     return self.obj
@@ -1730,12 +1730,12 @@ class _ProxyBlock(_Decorator, Generic[T]):
             if (lease := self.lease or place.get("lease")) is not None:
                 lease.end(place, False, self)
             raise
-        return self.__enter__()  # it has been returned meanwhile
+        return self.__enter__()  # the object has been returned meanwhile
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
             self.lease.end(self.place, False, self, exc)
-        elif vars(self.state.own["_local"]).get("obj", self) is self.obj:  # nothing of the pool's
+        elif vars(self.state.own["_local"]).get("obj", self) is self.obj:  # without a lease
             _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
@@ -1744,16 +1744,16 @@ class _ProxyBlock(_Decorator, Generic[T]):
 
 
 class _Made:
-    """First base of the classes that are made for proxies, each from a class of the program."""
+    """First base of the classes made for proxies; the second one is the program's class."""
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        """Hide these classes from the `__init_subclass__` of programs."""
+        """Hide the made classes from the `__init_subclass__` of the program."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         state = _state_of(self)
-        state.building = True  # what is assigned meanwhile is the proxy's own
+        state.building = True  # what is assigned now is the proxy's own
         Proxy._shape(self)
         try:
             super().__init__(*args, **kwargs)
@@ -1763,20 +1763,20 @@ class _Made:
 
 
 class _State:
-    """What a proxy keeps for itself."""
+    """What a proxy knows of itself, beside its plain attributes."""
 
     __slots__ = tuple("building ends fresh_numbers given key lease lock making numbers own seen slow".split())
 
     def __init__(self, own: dict[str, Any]) -> None:
         self.own = own
-        self.given = {"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False}  # to the constructor
-        self.building = False  # by its constructor
+        self.given = {"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False}  # as in the constructor
+        self.building = False  # whether a constructor is running
         self.lease, self.lock = _Lease, _Lock()
-        self.making = _cooperative_lock()  # while the one object of the process is made
+        self.making = _cooperative_lock()  # held while the one object of the process is made
 
 
 class _Signature:
-    """The signature of what a proxy stands for, and of the classes of proxies that of their constructors."""
+    """The signature of a proxy's object; of a class of proxies, that of its constructor."""
 
     def __get__(self, proxy: Any, owner: Any) -> inspect.Signature:
         obj: Any = functools.partial(owner.__init__, None) if proxy is None else Proxy._look(proxy)
@@ -1800,8 +1800,8 @@ if TYPE_CHECKING:
         __xor__ = __rxor__ = _fast_ = _state_ = _ANY
 
 else:
-    # What an access reads first is in a base, as `super()` is the shortest way to a slot: the local, or an
-    # empty one where accesses go by a method of the program's. `_state_` is what a proxy keeps for itself
+    # `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
+    # into, or an empty one if they go through an overridden method. `_state_` is the `_State`
     slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
     _Handle = globals().get("_Handle") or type("_Handle", (), slots)
 
@@ -2071,10 +2071,10 @@ class Proxy(_Handle, Generic[T]):
         _dict_of(self).update(state)
         Proxy._shape(self)
 
-    # Inside: these names are not seen on a proxy, where they are the object's
+    # Internal: looked up on a proxy, these names are the object's
 
     def _made_class(self: Any, names: frozenset[str]) -> Any:
-        """The class for proxies of the same class of the program that forward some special methods."""
+        """The class for proxies of this class of the program that forward those special methods."""
         program = vars(type(self)).get("_Proxy__program", type(self))
         prefix = _state_of(self).given["set_name"]
         setters = {f"{prefix}{end}": getattr(program, f"_set{end}") for end in ("", "_obj", "_fun") if prefix}
@@ -2087,7 +2087,7 @@ class Proxy(_Handle, Generic[T]):
             annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
             declared = (found.keys() | annotated) - _MADE_BY_CLASS
             if any(isinstance(value, functools.cached_property) for value in found.values()):
-                declared.add("__dict__")  # where these keep their values
+                declared.add("__dict__")  # they keep their values there
             own = _PROXY_OWN | declared | setters.keys()
             _own_names.update(own)
             members = {name: setter for name, setter in setters.items() if name not in declared}
@@ -2095,28 +2095,28 @@ class Proxy(_Handle, Generic[T]):
             members |= {"_Proxy__program": program, "_Proxy__own": own, "_Proxy__declared": declared}
             methods = {name: method for name, method in _FORWARDED.items() if name in names}
             if "__getattr__" in declared:
-                methods["__getattr__"] = _any(getattr)  # behind that of the program
+                methods["__getattr__"] = _any(getattr)  # for `super()` in that of the program
             forwards = type("Forwards", (), {"__slots__": (), "__hash__": None, **methods})
             made = type(program)(program.__name__, (_Made, program, forwards), {"__slots__": (), **members})
             program._Proxy__made[key] = made
         return program._Proxy__made[key]
 
     def _shape(self: Any, names: frozenset[str] | None = None) -> None:
-        """Forward those special methods from now on; let accesses go the fast way, or the program's own."""
+        """Forward those special methods from now on; accesses go the fast way, or by overridden methods."""
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
         own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
         state.slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
-        state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # by methods of the program's
+        state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by overridden methods
         object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else _dict_of(self)["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
-        """Stand for that from now on, by a new local; a former pool is retired."""
+        """Stand for that object or function from now on, with a new local; retire a former pool."""
         own, state = _dict_of(self), _state_of(self)
         asked = state.given["scope"]
         scope = Proxy.Scope.THREAD if fun is not None and asked is Proxy.Scope.AUTO else asked
         scope = scope if obj is None else Proxy.Scope.SHARED
-        local, key = _new_local(scope), os.urandom(16).hex()  # under which it travels, and arrives once
+        local, key = _new_local(scope), os.urandom(16).hex()  # unpickled twice in a process, it is the same
         if obj is not None:
             local.obj = obj
         seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
@@ -2127,11 +2127,11 @@ class Proxy(_Handle, Generic[T]):
                 pool = Pool(fun, max_size=size, **own["_pool_kwargs"])
             with state.lock:
                 retire = getattr(own["_pool"], "_retire_", None)
-                _replaced = own["_local"]  # which is dropped without the lock
+                _replaced = own["_local"]  # dropped after the lock is released
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
                 own["_nobjs"], state.seen, state.key = nobjs, seen, key
                 state.numbers, state.fresh_numbers = [], itertools.count()
-                Proxy._shape(self, names)  # before a draw can find out more
+                Proxy._shape(self, names)  # with the lock: a draw may learn more
             if retire is not None:
                 retire()
         except BaseException:
@@ -2144,7 +2144,7 @@ class Proxy(_Handle, Generic[T]):
             raise
 
     def _begin_anew(self: Any) -> None:
-        """Forget what is current in the child of a fork, but for an object that the program has set."""
+        """In the child of a fork, forget the current objects, except one that the program has set."""
         own, state = _dict_of(self), _state_of(self)
         state.lock, state.making = _Lock(), _cooperative_lock()
         _process.parents.append(own["_local"])
@@ -2154,7 +2154,7 @@ class Proxy(_Handle, Generic[T]):
             Proxy._shape(self)
 
     def _draw(self: Any, state: Any, timeout: float | None, block: Any = None) -> Any:
-        """The current object, drawn from the pool or made where there is none; a block enters its lease."""
+        """The current object, drawn from the pool or made if there is none; a block enters its lease."""
         own = state.own
         pool, local = own["_pool"], own["_local"]
         place = local.__dict__  # faster than `vars`
@@ -2175,18 +2175,18 @@ class Proxy(_Handle, Generic[T]):
                 except (AttributeError, KeyError, TypeError):
                     record = None
                     own["_nobjs"] = getattr(pool, "_nobjs", 1)
-                if type(record) is not _Record:  # of a pool, or a `get`, of the program's own
+                if type(record) is not _Record:  # the pool, or its `get`, is the program's own
                     record = _Record()
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
                 lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
                 former: _Lease | None = None
-                if type(local) is _ContextLocal:  # the old place may be shared; this one is complete at once
+                if type(local) is _ContextLocal:  # the old place may be shared; nobody sees half of a new one
                     place = {"lease": lease, "obj": obj}
                     former = local._show(place).get("lease")
                 else:
-                    if "lease" in place:  # all in one step, without a call
+                    if "lease" in place:  # one step
                         former = place["lease"]
                     place["lease"], place["obj"] = lease, obj
                 if block is not None:
@@ -2204,7 +2204,7 @@ class Proxy(_Handle, Generic[T]):
             elif pool is not None and obj is not _NOTHING:
                 with contextlib.suppress(AttributeError):
                     pool._discard_(pool._find_(obj))
-            if isinstance(exc, AttributeError):  # it must not look as if the object had no such attribute
+            if isinstance(exc, AttributeError):  # it must not look like a missing attribute
                 text = f"{type(exc).__name__}: {exc}"
                 raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
             if own["_pool"] is pool or not isinstance(exc, PoolException):
@@ -2212,7 +2212,7 @@ class Proxy(_Handle, Generic[T]):
         return Proxy._draw(self, state, timeout, block)  # it has been set anew
 
     def _see(self: Any, local: Any, obj: Any) -> None:
-        """Have the special methods of an object, or all, if another one has others."""
+        """Forward the special methods of that object, or all of them if objects of several classes came."""
         state = _state_of(self)
         with state.lock:
             if state.own["_local"] is local:
@@ -2222,12 +2222,12 @@ class Proxy(_Handle, Generic[T]):
 
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
-        """Make the current object without a pool, with a number that no other has."""
+        """Make the current object without a pool, with a unique number."""
         fun, numbers, fresh_numbers = own["_fun"], state.numbers, state.fresh_numbers
         making = state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
         if making._is_owned():
             raise ProxyException("the object of the proxy is needed to make it")
-        with making:  # everybody waits for the one object
+        with making:  # under SHARED, everybody waits for the one object
             if not hasattr(local, "obj"):
                 with state.lock:
                     number = numbers.pop() if numbers else next(fresh_numbers)
@@ -2247,9 +2247,9 @@ class Proxy(_Handle, Generic[T]):
         pool, place = own["_pool"], own["_local"].__dict__
         if pool is not None and "obj" in place:
             obj, lease = place["obj"], None
-            if "lease" in place:  # asked without a call, where a signal handler may return and draw it
+            if "lease" in place:  # one step: a signal handler may return the object and draw another
                 lease = place["lease"]
-            if lease is None or lease.record.obj is not obj:  # a program has put it there
+            if lease is None or lease.record.obj is not obj:  # the program has put it there
                 try:
                     (pool.invalidate if broken else pool.ret)(obj)
                 finally:
@@ -2258,11 +2258,11 @@ class Proxy(_Handle, Generic[T]):
                 lease.end(place, broken)
 
     def _current(self: Any) -> Any:
-        """The current object, drawn where there is none yet."""
+        """The current object, by `_get_obj`."""
         return _own(self, "_get_obj")()
 
     def _look(self: Any, default: Any = _NOTHING) -> Any:
-        """The current object, or something else where it would have to be drawn."""
+        """The current object, or the default if it would have to be drawn."""
         local = _dict_of(self)["_local"]
         place = vars(local)
         if "obj" not in place:
@@ -2276,7 +2276,7 @@ class Proxy(_Handle, Generic[T]):
         return repr(self) if Proxy._is_unset(self) else Proxy._current(self)
 
     def _absent(self: Any, name: str) -> Any:
-        """An attribute of an object which is not there yet, or not to be had in the fast way."""
+        """An attribute that the fast way does not find: the object is missing, or methods are overridden."""
         special = name.startswith("__") and name.endswith("__")
         obj, seen = Proxy._look(self), _state_of(self).seen
         if obj is _NOTHING and special and _defines(type(self), name):
@@ -2285,18 +2285,18 @@ class Proxy(_Handle, Generic[T]):
         if obj is _NOTHING and probed and not _defines(seen, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
         if not special and "__getattr__" in type(self)._Proxy__declared:
-            raise AttributeError(name)  # Python calls it now
+            raise AttributeError(name)  # so that Python calls it
         return getattr(Proxy._current(self) if obj is _NOTHING else obj, name)
 
     def _target(self, name: str) -> Any:
-        """Whose attribute is assigned or deleted by that name: the object, or `_NOTHING`: the proxy's own."""
+        """What an assignment or deletion of that name is for: the object, or `_NOTHING` for the proxy."""
         own, state = _dict_of(self), _state_of(self)
         if state.building or name in own or name in type(self).__own:
             return _NOTHING
         obj = Proxy._look(self)
         if obj is not _NOTHING:
             return obj if hasattr(obj, name) or _defines(type(obj), name) else _NOTHING
-        # nothing of an object is run, and none is drawn, to find out
+        # to find out, none is drawn, and no code of an object is run
         for made in getattr(own["_pool"], "_uses", ()):
             has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
             return Proxy._current(self) if has else _NOTHING
@@ -2314,15 +2314,15 @@ _PROXY_OWN = _KEPT | frozenset(
     """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj Scope Local
     __copy__ __deepcopy__ __reduce__ __reduce_ex__ __mro_entries__ __signature__""".split()
 )
-# of all proxies, to tell the others apart fast; kept when the module is reloaded
+# the own names of all proxies: any other is the object's; survives a reload of the module
 _own_names: set[str] = globals().get("_own_names", set())
-# what a class statement adds by itself
+# names that every class statement adds
 _MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle), "__annotations__", "__init__", "__new__"}
-# of annotations, those that cannot be evaluated, too, since they are made on demand
+# annotations are evaluated on demand; this format allows those that cannot be
 _FORMAT: dict[str, Any] = {"format": 3} if sys.version_info >= (3, 14) else {}
 
 
-# asked of anything by those who only look: IPython, unittest.mock, pytest and its plug-ins, inspect
+# what tools look up on anything: IPython, unittest.mock, pytest and its plug-ins, inspect
 _PROBES = tuple(
     """_ipython_ _is_coroutine _mock_ _repr_ pytestmark= _pytestfixturefunction= getdoc= place_as= hypothesis=
     _spec_class= _spec_asyncs= _partialmethod= pytest_mock_example_attribute_that_shouldnt_exist=""".split()
@@ -2335,7 +2335,7 @@ def _defines(cls: type | None, name: str) -> bool:
 
 
 def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
-    """The proxy that came here under that key."""
+    """The proxy that was pickled under that key."""
 
     def make() -> Any:
         proxy = cls.__new__(cls)
@@ -2372,7 +2372,7 @@ def _binary(operation: _Function, identity: bool = False) -> _Function:
         else:
             return operation(obj, other)
         if identity and (Proxy._is_unset(self) or other is type or other is object):
-            return NotImplemented  # hence by identity; `inspect` asks anything whether it is these two
+            return NotImplemented  # so that identity decides; `inspect` compares anything with these two
         return operation(Proxy._current(self), other)
 
     return method
@@ -2396,7 +2396,7 @@ def _in_place(operation: _Function) -> _Function:
 
 
 class _Call(property):
-    """The method `__call__`: where Python binds it to a proxy, it finds the object itself, and calls that."""
+    """The method `__call__`: bound to a proxy, it is the object itself, which Python then calls."""
 
     def __call__(self, proxy: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
         return Proxy._current(proxy)(*args, **kwargs)
@@ -2405,13 +2405,13 @@ class _Call(property):
 def _called(self: Any) -> Any:
     try:
         return _fast_of(self).obj
-    except AttributeError:  # not the look at it, but the call itself draws
+    except AttributeError:  # only the call draws, not looking the method up
         return types.MethodType(_FORWARDED["__call__"], self)
 
 
 def _by_name(name: str) -> _Function:
     def call(obj: Any, *args: Any) -> Any:
-        method = getattr(type(obj), name, None)  # as `contextlib.ExitStack` does
+        method = getattr(type(obj), name, None)  # as in `contextlib.ExitStack`
         if method is None:
             raise TypeError(f"{type(obj).__name__!r} object has no {name}")
         return method(obj, *args)
@@ -2425,10 +2425,10 @@ def _unwrapped(obj: Any) -> Any:
     return obj
 
 
-# One row a special method. Left out on purpose, as their mere presence changes
-# what a thing is: __await__ (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like),
-# __length_hint__, __get__, __set__, __delete__ and __set_name__ (a descriptor). Those which are about the
-# proxy itself stay its own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
+# One row a special method. Some are left out because their mere presence changes what a thing is: __await__
+# (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__, and
+# __get__, __set__, __delete__ and __set_name__ (a descriptor). These are about the proxy itself and stay its
+# own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
 _FORWARDED: dict[str, _Function] = {
     "__bool__": _unary(operator.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
     "__str__": _any(str, Proxy._text),
@@ -2482,12 +2482,12 @@ for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".
     _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
-# "%s" % proxy: a sequence or a mapping, to str
+# "%s" % proxy: `str` must see a sequence or a mapping
 _FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
 for _name, _method in _FORWARDED.items():
     _method.__name__, _method.__qualname__ = _name, f"Proxy.{_name}"
 for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
-    setattr(Proxy, _name, _FORWARDED.pop(_name))  # since every object has it
+    setattr(Proxy, _name, _FORWARDED.pop(_name))  # every object has it
 _ALL_NAMES = frozenset(_FORWARDED)
 
 
@@ -2497,7 +2497,7 @@ def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
         return _ALL_NAMES
     found = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
     names = {name for name in _ALL_NAMES if found.get(name) is not None}
-    # of an operation whose left operand it is, Python asks nothing of it where it is the right one
+    # `obj + proxy`: the left operand may refuse a proxy, where it takes an object of its own class
     names |= {f"__r{name[2:]}" for name in names} & _ALL_NAMES
     if issubclass(type(obj), type):
         names |= {"__mro_entries__", "__prepare__"}
