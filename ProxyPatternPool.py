@@ -1633,9 +1633,10 @@ class _Lease:
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
-        if "lease" in place and place["lease"] is self:
+        # one step, where whoever still finds the object finds its lease, too
+        if "lease" in place and "obj" in place and place["lease"] is self:
+            del place["obj"]
             del place["lease"]
-            place.pop("obj", None)
         return True
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
@@ -2158,11 +2159,11 @@ class Proxy(_Handle, Generic[T]):
         own = state.own
         pool, local = own["_pool"], own["_local"]
         place = local.__dict__  # faster than `vars`
-        if "obj" in place:
-            return place["obj"] if block is None else block._join()
+        obj: Any = place.get("obj", _NOTHING)
+        if obj is not _NOTHING:
+            return obj if block is None else block._join()
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
-        obj: Any = _NOTHING
         lease: Any = None
         try:
             if pool is None:
@@ -2245,10 +2246,12 @@ class Proxy(_Handle, Generic[T]):
         """Give the current object back, or destroy it."""
         own = _dict_of(self)
         pool, place = own["_pool"], own["_local"].__dict__
-        if pool is not None and "obj" in place:
-            obj, lease = place["obj"], None
-            if "lease" in place:  # one step: a signal handler may return the object and draw another
-                lease = place["lease"]
+        try:  # the lease first, as it is put there first and removed last
+            lease = place["lease"]
+        except KeyError:
+            lease = None
+        obj = place.get("obj", _NOTHING)
+        if pool is not None and obj is not _NOTHING:
             if lease is None or lease.record.obj is not obj:  # the program has put it there
                 try:
                     (pool.invalidate if broken else pool.ret)(obj)
@@ -2263,11 +2266,10 @@ class Proxy(_Handle, Generic[T]):
 
     def _look(self: Any, default: Any = _NOTHING) -> Any:
         """The current object, or the default if it would have to be drawn."""
-        local = _dict_of(self)["_local"]
-        place = vars(local)
-        if "obj" not in place:
+        obj = vars(_dict_of(self)["_local"]).get("obj", _NOTHING)
+        if obj is _NOTHING:
             return default
-        return Proxy._current(self) if _state_of(self).slow else place["obj"]
+        return Proxy._current(self) if _state_of(self).slow else obj
 
     def _is_unset(self: Any) -> bool:
         return _dict_of(self)["_fun"] is None and not Proxy._has_obj(self)

@@ -16,6 +16,7 @@ import pytest
 from conftest import Clock, Factory, Keep, MakePool, Resource, Spawn
 from helpers import HOUR, Gate, Task, waiting
 from helpers_faults import PATIENCE, Visit, check_balance, running_threads, struck
+from helpers_proxy import in_thread
 
 import ProxyPatternPool as ppp
 
@@ -113,3 +114,54 @@ def test_thread_that_keeps_its_context(factory: Factory, keep: Keep) -> None:
     gc.collect()
     assert thread._context is not None
     assert list(proxy._pool._avail) == factory.made
+
+
+class Place(dict[str, Any]):
+    """What a local keeps, where a deed comes right after a look, the first one or a later one."""
+
+    deed: Any = staticmethod(lambda: None)
+    left = 0
+
+    def _look(self, found: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            in_thread(self.deed)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self._look(super().__contains__(name)))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._look(super().__getitem__(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._look(super().get(name, default))
+
+
+@pytest.mark.parametrize("look", range(1, 9))
+@pytest.mark.parametrize("what", ["_get_obj", "_ret_obj", "_invalidate_obj", "__repr__", "__len__", "_obj"])
+def test_another_thread_ends_it_between_two_looks(look: int, what: str) -> None:
+    """A thread that shares the current object, and uses or returns it while another one returns it and a
+    third one draws it from the pool, sees the object or none, and does not end what the third one holds.
+    """
+    proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=2)
+    proxy._get_obj()
+    place = Place(vars(proxy._local))
+    proxy._local = type("Local", (), {"__dict__": property(lambda _: place)})()
+    taken = list[Any]()
+
+    def end_and_take() -> None:
+        proxy._ret_obj()
+        taken.append(proxy._pool.get())
+
+    place.deed, place.left = end_and_take, look
+    with getattr(proxy, what)() if what == "_obj" else nullcontext(getattr(proxy, what)()):
+        pass
+    place.left = 0
+    if not taken:  # it looked less often
+        end_and_take()
+    assert taken[0] in proxy._pool._using
+    proxy._pool.ret(taken[0])
+    proxy._ret_obj()
+    assert len(proxy._pool._using) == 0
+    proxy._pool.shutdown()
