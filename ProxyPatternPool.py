@@ -293,9 +293,8 @@ class _Block(_Decorator, Generic[T]):
         pool = self.pool
         if self.record is not None:
             raise PoolException(f"{pool._label_}: this block has been entered already")
-        obj: T = _NOTHING
+        obj = pool.get(self.timeout)
         try:
-            obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive_[id(obj)]
             except KeyError:
