@@ -2016,18 +2016,22 @@ class Proxy(_Handle, Generic[T]):
         return Proxy._absent(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        try:
-            target = super()._fast_.obj if name not in _own_names else _NOTHING
-        except AttributeError:
-            target = _NOTHING
-        if target is _NOTHING or not hasattr(target, name):
-            target = Proxy._target(self, name)
-        if target is not _NOTHING:
-            setattr(target, name, value)
-        else:
+        if name not in _own_names:
+            try:
+                obj = super()._fast_.obj
+            except AttributeError:
+                pass
+            else:
+                if hasattr(obj, name):
+                    setattr(obj, name, value)
+                    return
+        target = Proxy._target(self, name)
+        if target is _NOTHING:
             _own_names.add(name)
             object.__setattr__(self, name, value)
             Proxy._shape(self)
+        else:
+            setattr(target, name, value)
 
     def __delattr__(self, name: str) -> None:
         target = Proxy._target(self, name)
