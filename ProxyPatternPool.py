@@ -1564,14 +1564,16 @@ class _ContextLocal:
     __dict__: Any = property(lambda self: self._places.get(self._key.get(), {}))
 
     def __getattr__(self, name: str) -> Any:
-        if name in (place := self.__dict__):
-            return place[name]
-        raise AttributeError(name)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._show({**self.__dict__, name: value})
 
     def __delattr__(self, name: str) -> None:
+        getattr(self, name)  # or `AttributeError`
         del self.__dict__[name]
 
     def _show(self, place: dict[str, Any]) -> dict[str, Any]:

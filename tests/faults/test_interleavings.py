@@ -138,16 +138,18 @@ class Place(dict[str, Any]):
         return self._look(super().get(name, default))
 
 
+@pytest.mark.parametrize("scope", [ppp.Proxy.Scope.THREAD, ppp.Proxy.Scope.WERKZEUG])
 @pytest.mark.parametrize("look", range(1, 9))
-@pytest.mark.parametrize("what", ["_get_obj", "_ret_obj", "_invalidate_obj", "__repr__", "__len__", "_obj"])
-def test_another_thread_ends_it_between_two_looks(look: int, what: str) -> None:
+@pytest.mark.parametrize("what", "_get_obj _ret_obj _invalidate_obj _obj __repr__ __len__ copy".split())
+def test_another_thread_ends_it_between_two_looks(scope: ppp.Proxy.Scope, look: int, what: str) -> None:
     """A thread that shares the current object, and uses or returns it while another one returns it and a
     third one draws it from the pool, sees the object or none, and does not end what the third one holds.
     """
-    proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=2)
+    proxy: Any = ppp.Proxy(fun=lambda number: [number], max_size=2, scope=scope)
+    kind = type(proxy._local) if scope is ppp.Proxy.Scope.WERKZEUG else object
     proxy._get_obj()
     place = Place(vars(proxy._local))
-    proxy._local = type("Local", (), {"__dict__": property(lambda _: place)})()
+    proxy._local = type("Local", (kind,), {"__dict__": property(lambda _: place)})()
     taken = list[Any]()
 
     def end_and_take() -> None:

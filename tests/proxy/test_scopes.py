@@ -50,6 +50,8 @@ def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: 
     for forget in [release_local] * (scope is Scope.WERKZEUG) + [lambda local: delattr(local, "obj")]:
         assert proxy._get_obj() is proxy._local.obj
         forget(proxy._local)
+        with pytest.raises(AttributeError):
+            del proxy._local.obj
         assert not proxy._has_obj()
         assert proxy._get_obj() in proxy._pool._using
         proxy._ret_obj()
