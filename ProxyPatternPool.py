@@ -1618,7 +1618,7 @@ class _Lease:
     lending: int
     # Threads may share a lease. No lock: `append` and `pop` are atomic, without the GIL as well
     blocks: list[None]  # an item for each block that is in it
-    closed: bool  # a block that enters and finds this set leaves again
+    closed: int  # the thread that ends it, or 0; a block that enters and finds this set leaves again
     enders: list[Any]  # those who try to end it; the first one does
 
     def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
@@ -1629,7 +1629,7 @@ class _Lease:
         if ender is None:  # the caller only asks
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
-            self.closed = True
+            self.closed = self.closed or threading.get_ident()
         if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
@@ -1725,6 +1725,9 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 if not lease.closed:
                     return self.obj
                 lease.end(place, False, self)
+                if not slow and lease.closed != threading.get_ident():  # else for a hook of the return
+                    self.obj = Proxy._draw(self.proxy, self.state, self.timeout, self, anew=True)
+                    return self.obj
             if slow or place.get("obj") is self.obj:
                 return self.obj
         except BaseException:
@@ -2159,12 +2162,12 @@ class Proxy(_Handle, Generic[T]):
             state.numbers, state.fresh_numbers = [], itertools.count()
             Proxy._shape(self)
 
-    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None) -> Any:
+    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None, anew: bool = False) -> Any:
         """The current object, drawn from the pool or made if there is none; a block enters its lease."""
         own = state.own
         pool, local = own["_pool"], own["_local"]
         place = local.__dict__  # faster than `vars`
-        obj: Any = place.get("obj", _NOTHING)
+        obj: Any = place.get("obj", _NOTHING) if not anew else _NOTHING
         if obj is not _NOTHING:
             return obj if block is None else block._join()
         if pool is None and own["_fun"] is None:
@@ -2186,7 +2189,7 @@ class Proxy(_Handle, Generic[T]):
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
+                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), 0, []
                 former: _Lease | None = None
                 if type(local) is _ContextLocal:  # the old place may be shared; nobody sees half of a new one
                     place = {"lease": lease, "obj": obj}

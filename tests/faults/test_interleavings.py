@@ -116,6 +116,36 @@ def test_thread_that_keeps_its_context(factory: Factory, keep: Keep) -> None:
     assert list(proxy._pool._avail) == factory.made
 
 
+@pytest.mark.parametrize("own_block", [False, True])
+def test_block_entered_while_another_thread_returns(factory: Factory, keep: Keep, own_block: bool) -> None:
+    """A block that is entered in a context that shares an object, while the hooks of its return run in
+    another thread, gets another object; a block in these hooks gets the one that is being returned.
+    """
+    gate, found = Gate(), list[Resource]()
+
+    def returning(_: Resource) -> None:
+        with proxy._obj() as resource:
+            found.append(resource)
+        gate()
+
+    scope: Any = ppp.Proxy.Scope.WERKZEUG
+    proxy = keep(ppp.Proxy(fun=factory, scope=scope, max_size=2, timeout=0, retter=returning))
+    first = proxy._get_obj()
+    context = contextvars.copy_context()
+
+    def give_back() -> None:
+        with proxy._obj() if own_block else nullcontext():
+            pass
+        proxy._ret_obj()
+
+    with gate.holds(context.run, give_back), proxy._obj() as resource:
+        assert found == [first]
+        assert resource is not first
+        assert proxy._get_obj() is resource
+    assert not proxy._has_obj()
+    check_balance(proxy._pool, factory)
+
+
 class Place(dict[str, Any]):
     """What a local keeps, where a deed comes right after a look, the first one or a later one."""
 
