@@ -156,7 +156,7 @@ class UseInfo:
 class _Record(UseInfo):
     """The account of one object, from the reservation of its permit until it is destroyed."""
 
-    __slots__ = tuple("asked drains expiry key lending newer number obj older state".split())
+    __slots__ = tuple("asked expiry key lending newer number obj older state".split())
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +164,6 @@ class _Record(UseInfo):
         self.obj: Any = _NOTHING
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = -1  # given to fun
-        self.drains = 0  # the drains of the pool before fun was called
         self.lending = 0  # how often it was taken: tells one lending from a later one
         self.expiry = math.inf  # the end of its lifetime; -inf once it is drained
         self.older: Any = None  # the neighbours among the idle ones
@@ -863,10 +862,9 @@ class Pool(Generic[T]):
                         raise PoolException(f"{self._label_}: no room for a new object")
                     self._size_ += 1
                     record.state = RESERVED
-                record.number = number = (
-                    self._numbers_.pop() if self._numbers_ else next(self._fresh_numbers_)
-                )
-                record.drains = self._drains_
+                number = self._numbers_.pop() if self._numbers_ else next(self._fresh_numbers_)
+                record.number = number
+                drains = self._drains_
                 self._ncreating += 1
             # the result is stored without a point of interruption in between
             for record.obj in map(self._fun, (number,)):
@@ -878,7 +876,7 @@ class Pool(Generic[T]):
                 if not self._register_(record):
                     raise PoolException(f"{self._label_}: fun returned an object that the pool has already")
                 record.last_get = record.last_ret = now
-                record.expiry = min(record.expiry, now + lifetime)
+                record.expiry = now + lifetime if drains == self._drains_ else -math.inf
                 self._create_time_ += now - begin
                 self._fill_after_ = -math.inf
             if self._debug:
@@ -1412,8 +1410,6 @@ class Pool(Generic[T]):
             return False
         record.key = key
         record.state = MADE
-        if record.drains != self._drains_:
-            record.expiry = -math.inf
         self._alive_[key] = record
         self._nobjs += 1
         self._ncreated += 1
