@@ -116,7 +116,6 @@ MADE = "made"  # registered, not yet available
 FRESH = "fresh"  # available, but only to the thread that made it
 IDLE = "idle"  # available
 HELD = "held"  # handed over to a waiter that has not checked it yet, or being examined
-REFUSED = "refused"  # no longer good, according to health, a failed reset or its holder
 LENT = "lent"  # checked out
 RETURNING = "returning"  # the hooks of the return are running
 DOOMED = "doomed"  # to be destroyed
@@ -124,7 +123,7 @@ CLOSING = "closing"  # a thread is about to call the closer
 CLOSED = "closed"  # the closer has been called
 
 _AVAILABLE = (FRESH, IDLE)
-_USING = (HELD, REFUSED, LENT, RETURNING)
+_USING = (HELD, LENT, RETURNING)
 _IN_HAND = (MADE, FRESH, *_USING)  # belongs to one thread, which discards it if interrupted
 _ALIVE = (IDLE, *_IN_HAND)
 
@@ -165,7 +164,7 @@ class _Record(UseInfo):
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = -1  # given to fun
         self.lending = 0  # how often it was taken: tells one lending from a later one
-        self.expiry = math.inf  # the end of its lifetime; -inf once it is drained
+        self.expiry = math.inf  # the end of its lifetime; -inf once it is drained or refused
         self.older: Any = None  # the neighbours among the idle ones
         self.newer: Any = None
         self.asked: tuple[str, str, int] | None = None  # thread, file and line, until they are logged
@@ -971,7 +970,7 @@ class Pool(Generic[T]):
         record = self._find_(obj)
         now = self._now()
         with self._lock:
-            if record.state in (HELD, REFUSED):
+            if record.state is HELD:
                 self._nreturns += 1
                 self._put_back_(record, now)
         if record.state is DOOMED:
@@ -1166,7 +1165,7 @@ class Pool(Generic[T]):
                 self._use_time_ += now - record.last_get
                 self._nreset_errors_ += failed
                 if broken or failed:
-                    record.state = REFUSED
+                    record.expiry = -math.inf
                 self._put_back_(record, now)
         return True
 
@@ -1192,8 +1191,8 @@ class Pool(Generic[T]):
             self._nhealth += 1
             self._hc_errors += verdict is _FAILED
             self._bad_health += verdict is False
-            if verdict is not True and record.state is HELD:
-                record.state = REFUSED
+            if verdict is not True:
+                record.expiry = -math.inf
         if verdict is False:
             self._tell_(log.error, "bad health: %s", self._text_(record.obj))
 
@@ -1420,13 +1419,13 @@ class Pool(Generic[T]):
         surplus = self._size_ - len(self._closing_) > self._limit_
         if record.state not in _IN_HAND:
             return
-        if surplus or record.state is REFUSED:
+        if surplus or record.expiry < 0:
             self._doom_(record)
         elif 0 < self._max_use <= record.uses:
             self._nwornout += 1
             self._doom_(record)
         elif now >= record.expiry:
-            self._nexpired_ += record.expiry > -math.inf
+            self._nexpired_ += 1
             self._doom_(record)
         else:
             record.state = IDLE

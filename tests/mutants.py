@@ -185,7 +185,7 @@ MUTANTS: list[Mutant] = [
     Mutant("_Block.__del__", "a dropped block costs nothing", "self.pool._discard_(record, self.lending)",
            "pass", "pool/test_blocks_of_pools.py::test_dropped_block"),
     # Health, rounds
-    Mutant("Pool._examine_", "the verdict comes before the object is available", "record.state = REFUSED",
+    Mutant("Pool._examine_", "the verdict comes before the object is available", "record.expiry = -math.inf",
            "pass", "pool/test_health.py::test_examined_is_not_lent"),
     Mutant("Pool._health_check", "examinations keep the order of the idle objects",
            "sorted(self._records_((IDLE,)), key=lambda record: record.last_ret)", "self._records_((IDLE,))",
