@@ -644,7 +644,7 @@ class Pool(Generic[T]):
                             or self._size_ > self._limit_
                             or now >= record.expiry
                         ):
-                            self._put_back_(record, now)
+                            self._put_back_(record)
                         else:
                             record.state = IDLE
                             record.newer = root = self._idle_
@@ -899,7 +899,7 @@ class Pool(Generic[T]):
                     record.state = FRESH
                     record.last_ret = now
                     if _making.get()[0] is not self:
-                        self._put_back_(record, now)
+                        self._put_back_(record)
             return obj
         except BaseException:
             self._discard_(record)
@@ -917,9 +917,8 @@ class Pool(Generic[T]):
                     self._size_ += 1
                     record.state = RESERVED
                 record = self._make_(record, "new object failed")
-                now = self._now()
                 with self._lock:
-                    self._put_back_(record, now)
+                    self._put_back_(record)
                 made += record.expiry > -math.inf  # otherwise it has been drained meanwhile
                 self._empty()
             except BaseException as exc:
@@ -968,11 +967,10 @@ class Pool(Generic[T]):
     def _return(self, obj: T) -> None:
         """Put an examined object back; one that was refused goes to `_todel`."""
         record = self._find_(obj)
-        now = self._now()
         with self._lock:
             if record.state is HELD:
                 self._nreturns += 1
-                self._put_back_(record, now)
+                self._put_back_(record)
         if record.state is DOOMED:
             self._out(obj)
 
@@ -1094,13 +1092,12 @@ class Pool(Generic[T]):
         outer = _making.set((self, made))
         try:
             record = self._find_(self._new())
-            now = self._now()
             if record.state is not FRESH:
                 raise PoolException(f"{self._label_}: _new has made no object available")
             for other in made:
                 if other is not record:
                     with self._lock:
-                        self._put_back_(other, now)
+                        self._put_back_(other)
             return record
         except BaseException as exc:
             for mine in made:
@@ -1166,7 +1163,7 @@ class Pool(Generic[T]):
                 self._nreset_errors_ += failed
                 if broken or failed:
                     record.expiry = -math.inf
-                self._put_back_(record, now)
+                self._put_back_(record)
         return True
 
     def _replace_(self, obj: Any = _NOTHING) -> None:
@@ -1414,7 +1411,7 @@ class Pool(Generic[T]):
         self._ncreated += 1
         return True
 
-    def _put_back_(self, record: _Record, now: float) -> None:
+    def _put_back_(self, record: _Record) -> None:
         """Make an object in our hands idle, which may serve a waiter, or doom it if it is no longer good."""
         surplus = self._size_ - len(self._closing_) > self._limit_
         if record.state not in _IN_HAND:
@@ -1424,7 +1421,7 @@ class Pool(Generic[T]):
         elif 0 < self._max_use <= record.uses:
             self._nwornout += 1
             self._doom_(record)
-        elif now >= record.expiry:
+        elif record.last_ret >= record.expiry:
             self._nexpired_ += 1
             self._doom_(record)
         else:
