@@ -1175,11 +1175,10 @@ class Pool(Generic[T]):
         self._empty()
         missing = self._size_ - len(self._closing_) < self._min_size
         if missing and self._ahead_ and self._now() >= self._fill_after_:  # otherwise it failed lately
-            keeper = self._housekeeper
-            if keeper is None or keeper is threading.current_thread() or not keeper.is_alive():
-                self._fill()
+            if (keeper := self._housekeeper) is not None and keeper.is_alive():
+                self._wake_.ring()  # in its own thread, too: it fills at the end of its round
             else:
-                self._wake_.ring()
+                self._fill()
 
     def _examine_(self, record: _Record) -> None:
         """Ask the health hook about an object in our hands; unless it says yes, the object is refused."""
