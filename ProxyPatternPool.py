@@ -1313,9 +1313,7 @@ class Pool(Generic[T]):
 
     # Foreign code
 
-    def _run_(
-        self, hook: Callable[[T], Any] | None, what: str, obj: T, closing: _Record | None = None
-    ) -> Any:
+    def _run_(self, hook: PoolHook | None, what: str, obj: T, closing: _Record | None = None) -> Any:
         """Run a hook on an object; if it raises, log that and return `_FAILED`."""
         try:
             if closing is not None:
