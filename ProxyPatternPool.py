@@ -1842,18 +1842,16 @@ class Proxy(_Handle, Generic[T]):
     __signature__ = _Signature()
     __own: ClassVar[frozenset[str]]
 
-    if not TYPE_CHECKING:
-
-        def __new__(cls, *args: Any, **kwargs: Any) -> Proxy[T]:
-            """Make an unset proxy, of a class that is made for it."""
-            self = object.__new__(cls)
-            own = _dict_of(self)
-            state = _State(own)
-            object.__setattr__(self, "_state_", state)
-            own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
-            Proxy._become(self, None, None)
-            _process.proxies[id(self)] = self
-            return self
+    def __new__(cls, *args: Any, **kwargs: Any) -> typing_extensions.Self:
+        """Make an unset proxy, of a class that is made for it."""
+        self = object.__new__(cls)
+        own = _dict_of(self)
+        state = _State(own)
+        object.__setattr__(self, "_state_", state)
+        own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
+        Proxy._become(self, None, None)
+        _process.proxies[id(self)] = self
+        return self
 
     def __init__(
         self,
