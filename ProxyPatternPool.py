@@ -1637,8 +1637,7 @@ class _Lease:
                 broken = pool._breaks_(exc)
             # overridden methods and the hooks of a return find the object still current
             ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
-            hooks = not broken and record.key and (pool._retter is not None or pool._reset_ is not None)
-            kept = ends or hooks or not record.key
+            kept = not record.key or (not broken and (pool._retter is not None or pool._reset_ is not None))
             if not self.claim(None if ends else ender, block, {} if kept else place):
                 return
             if block is not None and ends:
@@ -1693,20 +1692,16 @@ class _ProxyBlock(_Decorator, Generic[T]):
     def __enter__(self) -> T:
         if self.lease is not None:
             raise ProxyException("this block has been entered already")
-        if self.state.slow:
-            return self._join()
-        self.obj = Proxy._draw(self.proxy, self.state, self.timeout, self)
-        return self.obj
-
-    def _join(self) -> T:
-        """Enter the current lease; if `_get_obj` is overridden, that is called to draw."""
-        own, slow = self.state.own, self.state.slow
+        state = self.state
+        slow = state.slow
         try:
             if slow:
                 self.obj = _own(self.proxy, "_get_obj")(self.timeout)
-            self.place = place = vars(own["_local"])
-            if not slow:
-                self.obj = place.get("obj", _NOTHING)
+            else:
+                self.obj = Proxy._draw(self.proxy, state, self.timeout, self)
+            if self.lease is not None:  # that of this draw
+                return self.obj
+            self.place = place = vars(state.own["_local"])
             lease: _Lease | None = place.get("lease")
             if lease is not None and (slow or lease.record.obj is self.obj):
                 self.lease = lease  # one step
@@ -1720,7 +1715,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
             if slow or place.get("obj") is self.obj:
                 return self.obj
         except BaseException:
-            place = vars(own["_local"])
+            place = vars(state.own["_local"])
             if (lease := self.lease or place.get("lease")) is not None:
                 lease.end(place, False, self)
             raise
@@ -2156,7 +2151,7 @@ class Proxy(_Handle, Generic[T]):
         place = local.__dict__  # faster than `vars`
         obj: Any = place.get("obj", _NOTHING) if not anew else _NOTHING
         if obj is not _NOTHING:
-            return obj if block is None else block._join()
+            return obj
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
         lease: Any = None

@@ -265,7 +265,7 @@ MUTANTS: list[Mutant] = [
            "proxy/test_scopes.py::test_contexts_that_shared_an_object"),
     Mutant("Proxy._draw", "a draw within the draw is ended", "former.end({})", "pass",
            "faults/test_interruptions.py::test_guest_of_a_proxy_at_each_point[draw-draw-THREAD]"),
-    Mutant("_ProxyBlock._join", "a block does not enter a lease that has ended",
+    Mutant("_ProxyBlock.__enter__", "a block does not enter a lease that has ended",
            "not lease.closed", "True",
            "faults/test_interruptions.py::test_guest_of_a_proxy_at_each_point[block_of_a_drawn-block-THREAD]"),
     Mutant("_ProxyBlock._join", "nor one that another thread is ending",
