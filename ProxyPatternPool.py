@@ -2387,18 +2387,12 @@ def _in_place(operation: _Function) -> _Function:
     return method
 
 
-class _Call(property):
-    """The method `__call__`: bound to a proxy, it is the object itself, which Python then calls."""
-
-    def __call__(self, proxy: Proxy[Any], /, *args: Any, **kwargs: Any) -> Any:
-        return Proxy._current(proxy)(*args, **kwargs)
-
-
 def _called(self: Any) -> Any:
+    """The method `__call__` bound to a proxy: the object itself, which Python then calls."""
     try:
         return _fast_of(self).obj
     except AttributeError:  # only the call draws, not looking the method up
-        return types.MethodType(_FORWARDED["__call__"], self)
+        return lambda *args, **kwargs: Proxy._current(self)(*args, **kwargs)
 
 
 def _by_name(name: str) -> _Function:
@@ -2421,7 +2415,7 @@ def _unwrapped(obj: Any) -> Any:
 # (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__, and
 # __get__, __set__, __delete__ and __set_name__ (a descriptor). These are about the proxy itself and stay its
 # own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
-_FORWARDED: dict[str, _Function] = {
+_FORWARDED: dict[str, Any] = {
     "__bool__": _unary(operator.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
     "__str__": _any(str, Proxy._text),
     "__format__": _any(format, Proxy._text),
@@ -2433,7 +2427,7 @@ _FORWARDED: dict[str, _Function] = {
     "__ge__": _binary(operator.ge),
     "__hash__": _unary(hash),
     "__bytes__": _unary(bytes),
-    "__call__": _Call(_called),
+    "__call__": property(_called),
     "__len__": _unary(len),
     "__getitem__": _binary(operator.getitem),
     "__setitem__": _any(operator.setitem),
@@ -2476,8 +2470,6 @@ for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
 # "%s" % proxy: `str` must see a sequence or a mapping
 _FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
-for _name, _method in _FORWARDED.items():
-    _method.__name__, _method.__qualname__ = _name, f"Proxy.{_name}"
 for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
     setattr(Proxy, _name, _FORWARDED.pop(_name))  # every object has it
 _ALL_NAMES = frozenset(_FORWARDED)
