@@ -2050,9 +2050,10 @@ class Proxy(_Handle, Generic[T]):
         cls, own, state = type(self)._Proxy__program, _dict_of(self), _state_of(self)
         parameters = {"max_size": own["_pool_max_size"], **own["_pool_kwargs"], **state.given}
         obj = own["_local"].obj if own["_fun"] is None and self._has_obj() else None
-        arguments = cls, state.key, parameters, obj, own["_fun"], own["_pool"]
+        make = functools.partial(_make_proxy, cls, state.key, parameters, obj, own["_fun"], own["_pool"])
+        start = (make, ()) if own["_fun"] is None else (_arrive, (state.key, make))
         # its own attributes come last, since they may refer to it
-        return _unpickle_proxy, arguments, cls.__getstate__(self) or None, None, None, cls.__setstate__
+        return *start, cls.__getstate__(self) or None, None, None, cls.__setstate__
 
     def __getstate__(self) -> Any:
         return {name: value for name, value in _dict_of(self).items() if name not in _KEPT}
@@ -2326,17 +2327,13 @@ def _defines(cls: type | None, name: str) -> bool:
     return cls is not None and any(name in vars(base) for base in cls.__mro__)
 
 
-def _unpickle_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
-    """The proxy that was pickled under that key."""
-
-    def make() -> Any:
-        proxy = cls.__new__(cls)
-        Proxy.__init__(proxy, **parameters)
-        Proxy._become(proxy, *content)
-        _state_of(proxy).key = key
-        return proxy
-
-    return make() if content[1] is None else _arrive(key, make)
+def _make_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
+    """Make a proxy as it was pickled."""
+    proxy = cls.__new__(cls)
+    Proxy.__init__(proxy, **parameters)
+    Proxy._become(proxy, *content)
+    _state_of(proxy).key = key
+    return proxy
 
 
 # The special methods
