@@ -2191,8 +2191,6 @@ class Proxy(_Handle, Generic[T]):
         except BaseException as exc:
             if lease is not None:
                 lease.abandon(_NOTHING, None, place)
-                if block is not None:
-                    block.lease = None
             elif pool is not None and obj is not _NOTHING:
                 with contextlib.suppress(AttributeError):
                     pool._discard_(pool._find_(obj))
