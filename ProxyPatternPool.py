@@ -1710,13 +1710,13 @@ class _ProxyBlock(_Decorator, Generic[T]):
                     return self.obj
                 lease.end(place, False, self)
                 if not slow and lease.closed != threading.get_ident():  # else for a hook of the return
-                    self.obj = Proxy._draw(self.proxy, self.state, self.timeout, self, anew=True)
+                    self.obj = Proxy._draw(self.proxy, state, self.timeout, self, anew=True)
                     return self.obj
             if slow or place.get("obj") is self.obj:
                 return self.obj
         except BaseException:
             place = vars(state.own["_local"])
-            if (lease := self.lease or place.get("lease")) is not None:
+            if (lease := self.lease or (place.get("lease") if slow else None)) is not None:
                 lease.end(place, False, self)
             raise
         return self.__enter__()  # the object has been returned meanwhile

@@ -268,7 +268,7 @@ MUTANTS: list[Mutant] = [
     Mutant("_ProxyBlock.__enter__", "a block does not enter a lease that has ended",
            "not lease.closed", "True",
            "faults/test_interruptions.py::test_guest_of_a_proxy_at_each_point[block_of_a_drawn-block-THREAD]"),
-    Mutant("_ProxyBlock._join", "nor one that another thread is ending",
+    Mutant("_ProxyBlock.__enter__", "nor one that another thread is ending",
            "lease.closed != threading.get_ident()", "False",
            "faults/test_interleavings.py::test_block_entered_while_another_thread_returns[False]"),
     Mutant("Proxy._draw", "a shared object may go between two looks at its place",
