@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import current_thread
 from typing import Any
 
@@ -50,13 +51,22 @@ def test_returns_do_not_each_ask_a_dead_server(
     assert len(pool._avail) == 3
 
 
-@pytest.mark.parametrize("how", ["drain", "resize"])
+FILLS: dict[str, Callable[[Any], object]] = {
+    "drain": ppp.Pool.drain,
+    "resize": lambda pool: pool.resize(min_size=3),
+    "get": lambda pool: pool.ret(pool.get()),
+}
+
+
+@pytest.mark.parametrize("how", FILLS)
 def test_filled_at_once_after_failures(make_pool: MakePool, factory: Factory, how: str) -> None:
-    """New credentials and `drain` (or `resize`) fill the pool at once, however lately a creation failed."""
+    """New credentials and `drain`, `resize` or a `get` that succeeds fill the pool at once, however lately a
+    creation failed.
+    """
     factory.fails["make"] = OSError("bad password")
-    pool = make_pool(max_size=4, min_size=1, delay=HOUR)
+    pool = make_pool(max_size=4, min_size=2, delay=HOUR)
     del factory.fails["make"]
-    getattr(pool, how)(**({} if how == "drain" else {"min_size": 2}))
+    FILLS[how](pool)
     eventually(lambda: len(pool._avail) == pool._min_size)
 
 

@@ -34,6 +34,23 @@ def test_object_is_returned_at_the_end(keep: Keep, found: bool, error: BaseExcep
     assert (proxy._has_obj(), list(proxy._pool._avail)) == (False, [conn])
 
 
+def test_entry_that_fails_after_another_draw(keep: Keep) -> None:
+    """Where `fun` draws another object by the proxy, and then fails, that one stays the thread's."""
+
+    def connect(number: int) -> Conn:
+        if not proxy._has_obj() and number == 0:
+            kept.append(proxy._get_obj())
+            raise ConnectionError("no server")
+        return Conn(number)
+
+    kept = list[Conn]()
+    proxy = keep(ppp.Proxy(fun=connect, max_size=2, min_size=0))
+    with pytest.raises(ConnectionError), proxy._obj():
+        pass
+    assert proxy._has_obj()
+    assert [proxy._get_obj()] == list(proxy._pool._using) == kept
+
+
 def test_nested_blocks(keep: Keep, factory: Factory) -> None:
     """Of nested blocks the outermost returns, also when an inner one raises."""
     proxy = keep(ppp.Proxy(fun=factory, max_size=1, retter=Resource.take_back))
