@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import sys
 import time
 import weakref
@@ -80,8 +79,9 @@ def test_who_calls_which(factory: Factory, monkeypatch: pytest.MonkeyPatch, how:
     pool._out(pool.get())
     pool.get()
     pool.shutdown()
-    answers = itertools.chain([False], itertools.repeat(True))
-    kept = make(health=lambda _: next(answers), max_avail_delay=0.001, delay=0.005)
+    refused = list[bool]()  # one, but not before all is patched
+    kept = make(health=lambda _: not (refused and refused.pop()), max_avail_delay=0.001, delay=0.005)
+    refused.append(True)
     for resource in [kept.get() for _ in range(3)]:
         kept.ret(resource)
     eventually(lambda: kept._bad_health and kept._nrecycled)
