@@ -2387,7 +2387,7 @@ def _called(self: Any) -> Any:
     try:
         return _fast_of(self).obj
     except AttributeError:  # only the call draws, not looking the method up
-        return lambda *args, **kwargs: Proxy._current(self)(*args, **kwargs)
+        return functools.partial(_any(lambda obj, /, *args, **kwargs: obj(*args, **kwargs)), self)
 
 
 def _by_name(name: str) -> _Function:
