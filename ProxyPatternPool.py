@@ -1607,7 +1607,7 @@ class _Lease:
     lending: int
     # Threads may share a lease. No lock: `append` and `pop` are atomic, without the GIL as well
     blocks: list[None]  # an item for each block that is in it
-    closed: int  # the thread that ends it, or 0; a block that enters and finds this set leaves again
+    closed: int  # if set, a block that enters leaves again; the thread in which the hooks of its end run
     enders: list[Any]  # those who try to end it; the first one does
 
     def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
@@ -1618,7 +1618,7 @@ class _Lease:
         if ender is None:  # the caller only asks
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
-            self.closed = self.closed or threading.get_ident()
+            self.closed = self.closed or True
         if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
@@ -1643,6 +1643,8 @@ class _Lease:
             if block is not None and ends:
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
+            if kept:
+                self.closed = threading.get_ident()
             if (record.lending == self.lending and record.state is LENT) or not record.key:
                 if broken:
                     pool.invalidate(record.obj)
@@ -2172,7 +2174,7 @@ class Proxy(_Handle, Generic[T]):
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), 0, []
+                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
                 former: _Lease | None = None
                 if type(local) is _ContextLocal:  # the old place may be shared; nobody sees half of a new one
                     place = {"lease": lease, "obj": obj}
