@@ -291,8 +291,10 @@ class _Block(_Decorator, Generic[T]):
         pool = self.pool
         if self.record is not None:
             raise PoolException(f"{pool._label_}: this block has been entered already")
-        obj = pool.get(self.timeout)
+        obj: T = _NOTHING
         try:
+            self.record = pool._idle_  # none yet, but entered
+            obj = pool.get(self.timeout)
             try:
                 self.record = record = pool._alive_[id(obj)]
             except KeyError:
@@ -1610,7 +1612,7 @@ class _Lease:
     closed: int  # if set, a block that enters leaves again; the thread in which the hooks of its end run
     enders: list[Any]  # those who try to end it; the first one does
 
-    def claim(self, ender: Any, block: Any, place: dict[str, Any]) -> bool:
+    def claim(self, ender: Any, block: Any, place: dict[str, Any], thread: int = True) -> bool:
         """Let a block out; true if the caller has to end the lease, which is then removed from that place."""
         if block is not None and block.lease is self:  # one step
             block.lease = None
@@ -1618,16 +1620,23 @@ class _Lease:
         if ender is None:  # the caller only asks
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
-            self.closed = self.closed or True
+            self.closed = self.closed or thread
         if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
         # one step, where whoever still finds the object finds its lease, too
-        if "lease" in place and "obj" in place and place["lease"] is self:
-            del place["obj"]
+        if "lease" in place and place["lease"] is self:
+            if "obj" in place:
+                del place["obj"]  # noqa: RUF051  # `pop` would be a call
             del place["lease"]
         return True
+
+    def is_returning(self) -> bool:
+        """Whether a hook of the return asks, for which the object is current still."""
+        record = self.record
+        mine = record.lending == self.lending and record.state is not IDLE
+        return mine and self.closed == threading.get_ident()
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back, or destroy it, unless somebody else does so or other blocks are in it."""
@@ -1638,13 +1647,13 @@ class _Lease:
             # overridden methods and the hooks of a return find the object still current
             ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
             kept = not record.key or (not broken and (pool._retter is not None or pool._reset_ is not None))
-            if not self.claim(None if ends else ender, block, {} if kept else place):
+            thread = threading.get_ident() if kept else True
+            if not self.claim(None if ends else ender, block, {} if kept else place, thread):
                 return
             if block is not None and ends:
                 _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
-            if kept:
-                self.closed = threading.get_ident()
+            self.closed = thread
             if (record.lending == self.lending and record.state is LENT) or not record.key:
                 if broken:
                     pool.invalidate(record.obj)
@@ -1694,34 +1703,32 @@ class _ProxyBlock(_Decorator, Generic[T]):
     def __enter__(self) -> T:
         if self.lease is not None:
             raise ProxyException("this block has been entered already")
-        state = self.state
-        slow = state.slow
+        state, slow = self.state, self.state.slow
+        ending: _Lease | None = None  # by another thread
         try:
-            if slow:
-                self.obj = _own(self.proxy, "_get_obj")(self.timeout)
-            else:
-                self.obj = Proxy._draw(self.proxy, state, self.timeout, self)
-            if self.lease is not None:  # that of this draw
-                return self.obj
-            self.place = place = vars(state.own["_local"])
-            lease: _Lease | None = place.get("lease")
-            if lease is not None and (slow or lease.record.obj is self.obj):
-                self.lease = lease  # one step
-                lease.blocks.append(None)
-                if not lease.closed:
+            while True:
+                if slow:
+                    self.obj = _own(self.proxy, "_get_obj")(self.timeout)
+                else:
+                    self.obj = Proxy._draw(self.proxy, state, self.timeout, self, ending)
+                if self.lease is not None:  # that of this draw
                     return self.obj
-                lease.end(place, False, self)
-                if not slow and lease.closed != threading.get_ident():  # else for a hook of the return
-                    self.obj = Proxy._draw(self.proxy, state, self.timeout, self, anew=True)
+                self.place = place = vars(state.own["_local"])
+                ending, lease = None, place.get("lease")
+                if lease is not None and (slow or lease.record.obj is self.obj):
+                    self.lease = lease  # one step
+                    lease.blocks.append(None)
+                    if not lease.closed:
+                        return self.obj
+                    lease.end(place, False, self)
+                    ending = None if lease.is_returning() else lease
+                if slow or (ending is None and place.get("obj") is self.obj):
                     return self.obj
-            if slow or place.get("obj") is self.obj:
-                return self.obj
         except BaseException:
             place = vars(state.own["_local"])
             if (lease := self.lease or (place.get("lease") if slow else None)) is not None:
                 lease.end(place, False, self)
             raise
-        return self.__enter__()  # the object has been returned meanwhile
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
@@ -2147,16 +2154,17 @@ class Proxy(_Handle, Generic[T]):
             state.numbers, state.fresh_numbers = [], itertools.count()
             Proxy._shape(self)
 
-    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None, anew: bool = False) -> Any:
+    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None, ending: Any = None) -> Any:
         """The current object, drawn from the pool or made if there is none; a block enters its lease."""
         own = state.own
         pool, local = own["_pool"], own["_local"]
         place = local.__dict__  # faster than `vars`
-        obj: Any = place.get("obj", _NOTHING) if not anew else _NOTHING
-        if obj is not _NOTHING:
+        obj: Any = place.get("obj", _NOTHING)
+        if obj is not _NOTHING and (ending is None or place.get("lease") is not ending):
             return obj
         if pool is None and own["_fun"] is None:
             raise ProxyUnset("the proxy is not set yet: call its set_obj or set_fun first")
+        obj = _NOTHING
         lease: Any = None
         try:
             if pool is None:
@@ -2175,18 +2183,19 @@ class Proxy(_Handle, Generic[T]):
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
                 lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
-                former: _Lease | None = None
+                former, old = None, place
                 if type(local) is _ContextLocal:  # the old place may be shared; nobody sees half of a new one
                     place = {"lease": lease, "obj": obj}
-                    former = local._show(place).get("lease")
+                    old = local._show(place)
+                    former = old.get("lease")
                 else:
                     if "lease" in place:  # one step
                         former = place["lease"]
                     place["lease"], place["obj"] = lease, obj
                 if block is not None:
                     block.place, block.lease = place, lease
-                if former is not None:  # `fun`, a hook or a signal handler has drawn meanwhile
-                    former.end({})
+                if former is not None and former is not ending:  # `fun`, a hook or a handler has drawn it
+                    former.end(old)
             if type(obj) is not state.seen:
                 Proxy._see(self, local, obj)
             return obj

@@ -146,6 +146,26 @@ def test_block_entered_while_another_thread_returns(factory: Factory, keep: Keep
     check_balance(proxy._pool, factory)
 
 
+def test_block_entered_after_the_return(factory: Factory, keep: Keep) -> None:
+    """A block entered once the pool has the object back, and before the proxy knows, gets another one."""
+    proxy = keep(ppp.Proxy(fun=factory, max_size=2, timeout=0, retter=lambda _: None))
+    pool, first, found = proxy._pool, proxy._get_obj(), list[Resource]()
+
+    def ret_and_use(resource: Resource) -> None:
+        pool.ret = ret
+        ret(resource)
+        assert pool.get() is first
+        with proxy._obj() as other:
+            found.append(other)
+
+    ret, pool.ret = pool.ret, ret_and_use
+    proxy._ret_obj()
+    assert first not in found
+    assert list(pool._using) == [first]
+    pool.ret(first)
+    check_balance(pool, factory)
+
+
 class Place(dict[str, Any]):
     """What a local keeps, where a deed comes right after a look, the first one or a later one."""
 

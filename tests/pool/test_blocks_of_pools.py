@@ -41,6 +41,24 @@ def test_dropped_block(keep: Keep, factory: Factory, through: str) -> None:
     at_rest(proxy._pool, factory)
 
 
+def test_block_that_is_being_entered(make_pool: MakePool, factory: Factory) -> None:
+    """A block cannot be entered a second time while the first `get` is busy, by a hook or a thread."""
+    raised, first = list[BaseException](), iter([True])
+
+    def enter_again(_: Resource) -> None:
+        if next(first, False):
+            with pytest.raises(ppp.PoolException, match="entered already") as caught:
+                block.__enter__()
+            raised.append(caught.value)
+
+    pool = make_pool(max_size=2, getter=enter_again)
+    block = pool.obj()
+    with block as lent:
+        assert list(pool._using) == [lent]
+    assert len(raised) == 1
+    at_rest(pool, factory)
+
+
 def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:
     """A block can be entered again when it has been left, and not before, which would mix up two lendings."""
     pool = make_pool(max_size=2)

@@ -65,6 +65,35 @@ def test_local_changed_by_hand(keep: Keep, scope: Any, messages: Messages, end: 
     assert [text for text in messages() if "unexpected object returned" in text]
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+def test_own_object_after_a_foreign_one(keep: Keep, scope: Any) -> None:
+    """After an object of the program's own has taken the place of a drawn one, the next one is returned."""
+    proxy = keep(ppp.Proxy(fun=Conn, scope=scope, max_size=1, timeout=0))
+    proxy._get_obj()
+    proxy._local.obj = Conn(7)
+    proxy._ret_obj()
+    proxy._local.obj = proxy._pool.get()
+    proxy._ret_obj()
+    assert not proxy._has_obj()
+    assert all_back(proxy)
+
+
+def test_fun_that_draws_and_copies_its_context(keep: Keep) -> None:
+    """An object that `fun` has drawn, and that goes as the draw ends, is current in no copied context."""
+    contexts = list[contextvars.Context]()
+
+    def connect(number: int) -> Conn:
+        if not proxy._has_obj() and not contexts:
+            contexts.append(contextvars.Context())
+            proxy._get_obj()
+            contexts[0] = contextvars.copy_context()
+        return Conn(number)
+
+    proxy = keep(ppp.Proxy(fun=connect, scope=Scope.WERKZEUG, max_size=3, min_size=0))
+    proxy._get_obj()
+    assert not contexts[0].run(proxy._has_obj)
+
+
 @pytest.mark.parametrize("first", ["parent", "copy"])
 def test_contexts_that_shared_an_object(keep: Keep, first: str) -> None:
     """Whichever of two contexts gives a shared object back, the other one does not go on with it."""
