@@ -414,7 +414,7 @@ class Pool(Generic[T]):
     # - A transition is one step: statements without a call or a jump back, apart from one call into C at the
     #   end. CPython runs signal handlers and finalizers, and injects exceptions, only at calls and jumps, so
     #   that these find the pool consistent. A decision that took a call is checked again in the step.
-    # - Nobody waits while something is free: whoever frees something serves the queue, in order of arrival.
+    # - Nobody waits while something is free: what frees something serves the queue, in order of arrival.
     # - A thread that is interrupted with a record in its hands discards it.
     # - A lending is identified by its record and its number, so that nothing ends a later one.
     # - The verdict on an examined object comes before it is available again.
@@ -1625,7 +1625,7 @@ class _Lease:
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
-        # one step, where whoever still finds the object finds its lease, too
+        # one step; the lease goes last, so that a thread that still finds the object finds its lease
         if "lease" in place and place["lease"] is self:
             if "obj" in place:
                 del place["obj"]  # noqa: RUF051  # `pop` would be a call
