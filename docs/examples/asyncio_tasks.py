@@ -1,12 +1,12 @@
-"""asyncio tasks, each with a connection of its own (scope WERKZEUG goes by context).
+"""asyncio tasks, each with a connection of its own (scope VERSATILE goes by context).
 
-    pip install 'ProxyPatternPool[local]'
+    pip install ProxyPatternPool
     python asyncio_tasks.py
 
 A task that waited in the pool would stop every other task. So tasks wait at an
-`asyncio.Semaphore` as large as the pool, and ask the pool with `timeout=0`, which
-never waits. A task started while its parent has an object shares it: draw objects in
-the tasks that use them.
+`asyncio.Semaphore` with a permit for each object, and ask the pool with `timeout=0`,
+which never waits. A task started while its parent has an object shares it: draw
+objects in the tasks that use them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import ProxyPatternPool as ppp
 SIZE = 3
 
 db: ppp.Proxy[sqlite3.Connection] = ppp.Proxy(
-    scope=ppp.Proxy.Scope.WERKZEUG,
+    scope=ppp.Proxy.Scope.VERSATILE,
     max_size=SIZE,
     closer=sqlite3.Connection.close,
 )

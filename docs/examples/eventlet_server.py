@@ -1,6 +1,6 @@
 """An eventlet server: each request is a green thread, and uses one of four sessions.
 
-    pip install 'ProxyPatternPool[local]'
+    pip install ProxyPatternPool eventlet
     python eventlet_server.py 8000  # http://127.0.0.1:8000/ and /stats, until Ctrl-C
 
 Patch first, before anything makes a lock. Then green threads can wait in the pool as

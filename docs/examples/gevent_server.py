@@ -1,6 +1,6 @@
 """A gevent server: each request is a greenlet, and uses one of four sessions.
 
-    pip install 'ProxyPatternPool[local]'
+    pip install ProxyPatternPool gevent
     python gevent_server.py 8000  # http://127.0.0.1:8000/ and /stats, until Ctrl-C
 
 Patch first, before anything makes a lock. Then greenlets can wait in the pool as

@@ -248,11 +248,12 @@ def summary(runs: dict[str, Run]) -> Iterator[str]:
     for part, (headline, why) in PARTS.items():
         told: dict[str, dict[str, float]] = {}
         for table in run.tables.values() if why else ():
-            held = table.title.rpartition(", ")[2] if part == "crowd" else ""
+            held = table.title.rpartition(", ")[2]
             for column, name in product(table.columns, table.rows):
                 times = better(table, name, column) if table.id.partition("-")[0] == part else None
                 if times is not None and (part != "crowd" or name != FLOOR):
-                    ahead = told.setdefault(held, {})
+                    what = f"{column.title}, {held}" if part == "crowd" else ""
+                    ahead = told.setdefault(what, {})
                     ahead[name] = max(times, ahead.get(name, 0.0))
         texts = []
         for held, ahead in told.items():
