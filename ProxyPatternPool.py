@@ -249,20 +249,12 @@ class _Todel(_Objects):
             self._pool._forget_(record)
 
 
-class _Uses(Mapping[Any, UseInfo]):
+class _Uses(Mapping[Any, UseInfo], _Objects):
     """A live view from the objects of a pool, by identity, to how they were used."""
 
-    def __init__(self, pool: Pool[Any]) -> None:
-        self._pool = pool
-
     def __getitem__(self, obj: Any) -> UseInfo:
-        return self._pool._alive_[id(obj)]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([record.obj for record in self._pool._records_()])
-
-    def __len__(self) -> int:
-        return len(self._pool._alive_)
+        record: UseInfo = self._pool._alive_[id(obj)]
+        return record
 
 
 class _Permits:
@@ -621,8 +613,7 @@ class Pool(Generic[T]):
             obj: What `get` returned.
         """
         lock = self._lock
-        record: _Record | None = None
-        lending: int | None = None
+        record, lending = None, None
         try:
             now = self._now()
             try:
@@ -839,7 +830,7 @@ class Pool(Generic[T]):
     _avail = property(functools.partial(_Objects, _AVAILABLE))
     _using = property(functools.partial(_Objects, _USING))
     _todel = property(functools.partial(_Todel, (DOOMED, CLOSING, CLOSED)))
-    _uses = property(_Uses)
+    _uses = property(functools.partial(_Uses, _ALIVE))
     _sem = property(lambda self: _Permits(self) if self._max_size else None)
 
     # The seams: the pool works through them, so that programs can override and patch them
