@@ -1009,8 +1009,18 @@ class Pool(Generic[T]):
                 self._empty()
 
     def _houseKeeping(self) -> None:
-        """Do rounds until shutdown. Unless this is overridden, the thread keeps only a weak reference."""
-        _keep_house(weakref.ref(self), self._wake_)
+        """Do rounds until shutdown; when woken early, only fill. The thread's `self` is a weak proxy."""
+        begin, whole = time.monotonic(), None
+        with contextlib.suppress(ReferenceError):  # the pool may go away meanwhile
+            wake = self._wake_
+            while not self._shutdown:
+                if whole is not None:
+                    _do_round(self, whole)
+                due = begin + (self._delay or math.inf)
+                woken = wake.wait(due - time.monotonic())
+                whole = not woken or time.monotonic() >= due  # returns may wake it again and again
+                begin = time.monotonic() if whole else begin
+            wake.ring()  # another thread may keep house, too
 
     # Check-out, where no object is idle or the idle one has to be checked
 
@@ -1277,7 +1287,7 @@ class Pool(Generic[T]):
         """Start the housekeeper's thread, once; it runs `_houseKeeping` if the program has its own."""
         if self._housekeeper is not None or self._delay <= 0 or not self._ahead_ or self._shutdown:
             return
-        work: Any = functools.partial(_keep_house, weakref.ref(self), self._wake_)
+        work: Any = functools.partial(usual, weakref.proxy(self))
         if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
             work = self._houseKeeping  # the program's own
         started = _Waiter()
@@ -1436,20 +1446,6 @@ class Pool(Generic[T]):
 
 
 # What goes on beside the pools: the housekeeper's thread, forks, the end of the interpreter, pickling
-
-
-def _keep_house(ref: weakref.ref[Pool[Any]], wake: _Waiter) -> None:
-    """Do the rounds of a pool, which may go away meanwhile; when woken early, only fill it."""
-    begin, whole = time.monotonic(), None
-    while (pool := ref()) is not None and not pool._shutdown:
-        if whole is not None:
-            _do_round(pool, whole)
-        due = begin + (pool._delay or math.inf)
-        pool = None
-        woken = wake.wait(due - time.monotonic())
-        whole = not woken or time.monotonic() >= due  # returns may wake it again and again
-        begin = time.monotonic() if whole else begin
-    wake.ring()  # another thread may keep house, too
 
 
 def _do_round(pool: Pool[Any], whole: bool) -> None:

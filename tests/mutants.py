@@ -197,11 +197,11 @@ MUTANTS: list[Mutant] = [
     Mutant("Pool._hkRound", "nothing is killed under the hooks of its return", "self._evict_(LENT,",
            "for s in (LENT, RETURNING): self._evict_(s,",
            "faults/test_interleavings.py::test_return_meets_kill"),
-    Mutant("_keep_house", "the housekeeper holds its pool weakly", "pool = None woken", "woken",
+    Mutant("Pool._start_housekeeper_", "the housekeeper holds its pool weakly", "weakref.proxy(self)", "self",
            "pool/test_shutdown.py::test_abandoned"),
     Mutant("_do_round", "nothing ends the housekeeper", "except BaseException as exc",
            "except ZeroDivisionError as exc", "pool/test_rounds.py::test_thread_outlives_failures"),
-    Mutant("_keep_house", "being woken is no round", "not woken or time.monotonic() >= due", "True",
+    Mutant("Pool._houseKeeping", "being woken is no round", "not woken or time.monotonic() >= due", "True",
            "pool/test_filling.py::test_filled"),
     # Drain, resize, destruction, shutdown
     Mutant("Pool.drain", "what is lent is drained as it returns", "record.expiry = -math.inf", "pass",
