@@ -1413,16 +1413,14 @@ class Pool(Generic[T]):
 
     def _put_back_(self, record: _Record) -> None:
         """Make an object in our hands idle, which may serve a waiter, or doom it if it is no longer good."""
-        surplus = self._size_ - len(self._closing_) > self._limit_
+        good = record.expiry > 0 and self._size_ - len(self._closing_) <= self._limit_
+        worn = good and 0 < self._max_use <= record.uses
+        expired = good and not worn and record.last_ret >= record.expiry
         if record.state not in _IN_HAND:
             return
-        if surplus or record.expiry < 0:
-            self._doom_(record)
-        elif 0 < self._max_use <= record.uses:
-            self._nwornout += 1
-            self._doom_(record)
-        elif record.last_ret >= record.expiry:
-            self._nexpired_ += 1
+        if worn or expired or not good:
+            self._nwornout += worn
+            self._nexpired_ += expired
             self._doom_(record)
         else:
             record.state = IDLE
