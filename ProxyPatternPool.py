@@ -1378,23 +1378,17 @@ class Pool(Generic[T]):
     def _serve_(self) -> None:
         """Hand what is free to the waiters, in order of arrival; after shutdown, wake them with nothing."""
         waiters, root = self._waiters_, self._idle_
-        while waiters:
-            waiter = waiters[0]
-            record = root.older
-            if self._shutdown:
-                record = waiter.record
-            elif record is not root:
+        while waiters and (self._shutdown or root.older is not root or self._size_ < self._limit_):
+            waiter, record = waiters[0], root.older
+            if record is not root and not self._shutdown:
                 record.older.newer, root.older = root, record.older
                 record.older = None
                 record.state = HELD
                 record.lending += 1
-            elif self._size_ < self._limit_:
-                record = waiter.record
-                record.state = RESERVED
+                waiter.record = record
+            elif not self._shutdown:
+                waiter.record.state = RESERVED
                 self._size_ += 1
-            else:
-                return
-            waiter.record = record
             del waiters[0]
             waiter.lock.release()
 
