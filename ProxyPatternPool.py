@@ -1012,15 +1012,13 @@ class Pool(Generic[T]):
         """Do rounds until shutdown; when woken early, only fill. The thread's `self` is a weak proxy."""
         begin, whole = time.monotonic(), None
         with contextlib.suppress(ReferenceError):  # the pool may go away meanwhile
-            wake = self._wake_
             while not self._shutdown:
                 if whole is not None:
                     _do_round(self, whole)
                 due = begin + (self._delay or math.inf)
-                woken = wake.wait(due - time.monotonic())
+                woken = self._wake_.wait(due - time.monotonic())
                 whole = not woken or time.monotonic() >= due  # returns may wake it again and again
                 begin = time.monotonic() if whole else begin
-            wake.ring()  # another thread may keep house, too
 
     # Check-out, where no object is idle or the idle one has to be checked
 
