@@ -1329,10 +1329,9 @@ class Pool(Generic[T]):
 
     def _text_(self, obj: T, complaint: str = "exception in tracer") -> str:
         """Describe an object in a message: by the tracer, never by `str`, which may show a secret."""
-        text = _FAILED
-        if self._tracer is not None and id(obj) not in self._inherited_:
-            text = self._run_(self._tracer, complaint, obj)
-        return f"{type(obj).__name__} at {id(obj):#x}" if text is _FAILED else str(text)
+        tracer = None if id(obj) in self._inherited_ else self._tracer
+        text = self._run_(tracer, complaint, obj)
+        return f"{type(obj).__name__} at {id(obj):#x}" if tracer is None or text is _FAILED else str(text)
 
     def _unexpected_(self, obj: T) -> None:
         text = self._text_(obj, "exception in tracer on unexpected returned object")
