@@ -170,6 +170,8 @@ class _Record(UseInfo):
         self.asked: tuple[str, str, int] | None = None  # thread, file and line, until they are logged
 
 
+_NO_RECORD = _Record()  # of an object that the pool does not have
+
 if sys.version_info >= (3, 14):
     _RLock: Any = _thread.RLock
 
@@ -285,14 +287,14 @@ class _Block(_Decorator, Generic[T]):
             raise PoolException(f"{pool._label_}: this block has been entered already")
         obj: T = _NOTHING
         try:
-            self.record = pool._idle_  # none yet, but entered
+            self.record = _NO_RECORD  # none yet, but entered
             obj = pool.get(self.timeout)
             try:
-                self.record = record = pool._alive_[id(obj)]
+                record = pool._alive_[id(obj)]
             except KeyError:
-                self.record = record = _Record()  # the program has overridden `get`
+                record = _Record()  # the program has overridden `get`
                 record.obj = obj
-            self.lending = record.lending
+            self.record, self.lending = record, record.lending
             return obj
         except BaseException:
             self.record = None
@@ -619,7 +621,7 @@ class Pool(Generic[T]):
             try:
                 record = self._alive_[id(obj)]
             except KeyError:
-                record = _Record()  # stands for none
+                record = _NO_RECORD
             lending = record.lending
             if self._retter is not None or self._reset_ is not None:
                 lent = self._check_in_(record, lending)
@@ -938,7 +940,7 @@ class Pool(Generic[T]):
     def _del(self, obj: T) -> None:
         """Take an object out, and destroy it."""
         self._out(obj)
-        self._dispose_(self._closing_.get(id(obj)) or _Record())
+        self._dispose_(self._closing_.get(id(obj), _NO_RECORD))
 
     def _empty(self) -> None:
         """Destroy what is in `_todel`, and nothing else."""
@@ -1133,7 +1135,7 @@ class Pool(Generic[T]):
 
     def _announce_(self, record: _Record, lending: int) -> bool:
         """Run the getter, and note the thread and line that asked; false if the object is no longer lent."""
-        if self._max_using_delay_warn > 0:
+        if self._max_using_delay_warn:
             frame = sys._getframe(1)
             while frame.f_globals.get("__name__") in (__name__, "contextlib") and frame.f_back is not None:
                 frame = frame.f_back
@@ -1294,8 +1296,9 @@ class Pool(Generic[T]):
             started.ring()
             work()
 
-        thread = threading.Thread(target=run, name=f"{self._name_} housekeeper", daemon=True)
+        thread: threading.Thread | None = None
         try:
+            thread = threading.Thread(target=run, name=f"{self._name_} housekeeper", daemon=True)
             with self._lock:
                 if self._housekeeper is not None:
                     return
@@ -1306,9 +1309,10 @@ class Pool(Generic[T]):
             started.wait(10.0)
             self._tell_(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
-            if self._housekeeper is thread and not thread.is_alive():
+            if thread is not None and self._housekeeper is thread and not thread.is_alive():
                 self._housekeeper = None  # the next creation tries again
-            if not isinstance(exc, RuntimeError):  # too many threads, or the interpreter is about to end
+            # too many threads, the interpreter is about to end, or it is a subinterpreter without daemons
+            if not isinstance(exc, RuntimeError):
                 raise
             self._tell_(log.error, "no housekeeper: %s", exc)
 
@@ -1351,11 +1355,13 @@ class Pool(Generic[T]):
                 entry["error"] += f": {exc}"
         return entry
 
-    def _breaks_(self, exc: BaseException) -> bool:
+    def _breaks_(self, exc: Any) -> bool:
         """Whether the error that leaves a block, or one in its group, is among `invalidate_on`."""
         on = self._invalidate_on_
-        subgroup = getattr(exc, "subgroup", None) if on else None  # of an exception group
-        return isinstance(exc, on) or (subgroup is not None and subgroup(on) is not None)
+        if not on or isinstance(exc, on):
+            return bool(on)
+        grouped = any(base.__name__ == "BaseExceptionGroup" for base in type(exc).__mro__)  # on 3.10, too
+        return grouped and exc.subgroup(on) is not None
 
     # Looking
 
@@ -1363,7 +1369,7 @@ class Pool(Generic[T]):
         try:
             return self._alive_[id(obj)]
         except KeyError:
-            return _Record()  # stands for none
+            return _NO_RECORD
 
     def _records_(self, states: tuple[str, ...] = _ALIVE) -> list[_Record]:
         with self._lock:
@@ -1709,8 +1715,11 @@ class _ProxyBlock(_Decorator, Generic[T]):
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
             self.lease.end(self.place, False, self, exc)
-        elif vars(self.state.own["_local"]).get("obj", self) is self.obj:  # without a lease
-            _own(self.proxy, "_ret_obj")()
+        else:
+            state = self.state
+            # without a lease: the program keeps the object elsewhere, or there is no pool
+            if (state.slow and state.ends) or vars(state.own["_local"]).get("obj", self) is self.obj:
+                _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
         if getattr(self, "lease", None) is not None and os.getpid() == _process.pid:  # interrupted
@@ -1759,28 +1768,13 @@ class _Signature:
         return inspect.signature(obj)
 
 
-if TYPE_CHECKING:
-
-    class _Handle:
-        def __getattr__(self, name: str) -> Any: ...
-
-        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
-        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
-        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
-        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _ANY
-        __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
-        __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
-        __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
-        __xor__ = __rxor__ = _fast_ = _state_ = _ANY
-
-else:
-    # `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
-    # into, or an empty one if they go through an overridden method. `_state_` is the `_State`
-    slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
-    _Handle = globals().get("_Handle") or type("_Handle", (), slots)
+# `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
+# into, or an empty one if they go through an overridden method. `_state_` is the `_State`
+_slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
+_Handle: Any = globals().get("_Handle") or type("_Handle", (), _slots)
 
 
-class Proxy(_Handle, Generic[T]):
+class Proxy(_Handle, Generic[T]):  # type: ignore[misc]  # it has any attribute
     """Stands in for an object that may not exist yet, and forwards everything to it.
 
     Attributes, calls, operators, text and truth are the object's, apart from the proxy's own names: those
@@ -2062,14 +2056,15 @@ class Proxy(_Handle, Generic[T]):
             bases = [base for base in reversed(program.__mro__) if base not in Proxy.__mro__]
             found = {name: value for base in bases for name, value in vars(base).items()}
             annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
-            declared = (found.keys() | annotated) - _MADE_BY_CLASS
+            declared = found.keys() - _MADE_BY_CLASS
             if any(isinstance(value, functools.cached_property) for value in found.values()):
                 declared.add("__dict__")  # they keep their values there
             own = _PROXY_OWN | declared | setters.keys()
-            _own_names.update(own)
+            _own_names.update(own, annotated)
             members = {name: setter for name, setter in setters.items() if name not in declared}
             members |= {name: getattr(program, name) for name in ("__doc__", "__module__", "__qualname__")}
             members |= {"_Proxy__program": program, "_Proxy__own": own, "_Proxy__declared": declared}
+            members["_Proxy__annotated"] = annotated
             methods = {name: method for name, method in _FORWARDED.items() if name in names}
             if "__getattr__" in declared:
                 methods["__getattr__"] = _any(getattr)  # for `super()` in that of the program
@@ -2090,6 +2085,8 @@ class Proxy(_Handle, Generic[T]):
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that object or function from now on, with a new local; retire a former pool."""
         own, state = _dict_of(self), _state_of(self)
+        if own["_fun"] is None and not own.get("_nobjs"):
+            state.given["scope"] = own.get("_scope", Proxy.Scope.AUTO)  # the program may have assigned it
         asked = state.given["scope"]
         scope = Proxy.Scope.THREAD if fun is not None and asked is Proxy.Scope.AUTO else asked
         scope = scope if obj is None else Proxy.Scope.SHARED
@@ -2236,22 +2233,18 @@ class Proxy(_Handle, Generic[T]):
             if lease is not None:
                 lease.end(place, broken)
 
-    def _current(self: Any) -> Any:
-        """The current object, by `_get_obj`."""
-        return _own(self, "_get_obj")()
-
     def _look(self: Any, default: Any = _NOTHING) -> Any:
         """The current object, or the default if it would have to be drawn."""
         obj = vars(_dict_of(self)["_local"]).get("obj", _NOTHING)
         if obj is _NOTHING:
             return default
-        return Proxy._current(self) if _state_of(self).slow else obj
+        return _current(self) if _state_of(self).slow else obj
 
     def _is_unset(self: Any) -> bool:
         return _dict_of(self)["_fun"] is None and not Proxy._has_obj(self)
 
     def _text(self: Any) -> Any:
-        return repr(self) if Proxy._is_unset(self) else Proxy._current(self)
+        return repr(self) if Proxy._is_unset(self) else _current(self)
 
     def _absent(self: Any, name: str) -> Any:
         """An attribute that the fast way does not find: the object is missing, or methods are overridden."""
@@ -2264,12 +2257,12 @@ class Proxy(_Handle, Generic[T]):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
         if not special and "__getattr__" in type(self)._Proxy__declared:
             raise AttributeError(name)  # so that Python calls it
-        return getattr(Proxy._current(self) if obj is _NOTHING else obj, name)
+        return getattr(_current(self) if obj is _NOTHING else obj, name)
 
     def _target(self, name: str) -> Any:
         """What an assignment or deletion of that name is for: the object, or `_NOTHING` for the proxy."""
         own, state = _dict_of(self), _state_of(self)
-        if state.building or name in own or name in type(self).__own:
+        if state.building or name in own or name in type(self).__own or name in type(self).__annotated:
             return _NOTHING
         obj = Proxy._look(self)
         if obj is not _NOTHING:
@@ -2277,12 +2270,13 @@ class Proxy(_Handle, Generic[T]):
         # to find out, none is drawn, and no code of an object is run
         for made in getattr(own["_pool"], "_uses", ()):
             has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
-            return Proxy._current(self) if has else _NOTHING
-        return Proxy._current(self) if _defines(state.seen, name) else _NOTHING
+            return _current(self) if has else _NOTHING
+        return _current(self) if _defines(state.seen, name) else _NOTHING
 
 
 _Function = Callable[..., Any]
 _own: _Function = object.__getattribute__
+_current = operator.methodcaller("_get_obj")  # of a proxy: by the program's own method, if it has one
 _fast_of: _Function = _Handle._fast_.__get__
 _state_of: _Function = _Handle._state_.__get__
 _dict_of: Callable[[Any], dict[str, Any]] = vars(_Handle)["__dict__"].__get__
@@ -2324,7 +2318,7 @@ def _make_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -
 # The special methods
 
 
-def _unary(operation: _Function, find: _Function = Proxy._current) -> _Function:
+def _unary(operation: _Function, find: _Function = _current) -> _Function:
     def method(self: Any) -> Any:
         try:
             obj = _fast_of(self).obj
@@ -2347,12 +2341,12 @@ def _binary(operation: _Function, identity: bool = False) -> _Function:
             return operation(obj, other)
         if identity and (Proxy._is_unset(self) or other is type or other is object):
             return NotImplemented  # so that identity decides; `inspect` compares anything with these two
-        return operation(Proxy._current(self), other)
+        return operation(_current(self), other)
 
     return method
 
 
-def _any(operation: _Function, find: _Function = Proxy._current) -> _Function:
+def _any(operation: _Function, find: _Function = _current) -> _Function:
     return lambda self, /, *args, **kwargs: operation(find(self), *args, **kwargs)
 
 
@@ -2362,7 +2356,7 @@ def _reflected(operation: _Function) -> _Function:
 
 def _in_place(operation: _Function) -> _Function:
     def method(self: Any, other: Any) -> Any:
-        obj = Proxy._current(self)
+        obj = _current(self)
         result = operation(obj, _unwrapped(other))
         return self if result is obj else result
 
@@ -2379,79 +2373,60 @@ def _called(self: Any) -> Any:
 
 def _by_name(name: str) -> _Function:
     def call(obj: Any, *args: Any) -> Any:
-        method = getattr(type(obj), name, None)  # as in `contextlib.ExitStack`
-        if method is None:
-            raise TypeError(f"{type(obj).__name__!r} object has no {name}")
-        return method(obj, *args)
+        for base in type(obj).__mro__:
+            if name in vars(base):
+                method = vars(base)[name]
+                bind = getattr(type(method), "__get__", None)
+                return (method if bind is None else bind(method, obj, type(obj)))(*args)
+        raise TypeError(f"{type(obj).__name__!r} object has no {name}")
 
     return call
 
 
 def _unwrapped(obj: Any) -> Any:
     while issubclass(type(obj), Proxy):
-        obj = Proxy._current(obj)
+        obj = _current(obj)
     return obj
 
 
-# One row a special method. Some are left out because their mere presence changes what a thing is: __await__
-# (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__, and
-# __get__, __set__, __delete__ and __set_name__ (a descriptor). These are about the proxy itself and stay its
-# own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
+# Left out because their mere presence changes what a thing is: __await__ (awaitable), __fspath__ (a path),
+# __buffer__, __release_buffer__ (bytes-like), __length_hint__; __get__, __set__, __delete__, __set_name__ (a
+# descriptor). The proxy's own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
+_op = operator
+_left = functools.partial(Proxy._look, default=contextlib.nullcontext())  # `__exit__` never draws
+_UNARY: list[Any] = [hash, bytes, len, iter, reversed, next, aiter, anext, int, float, complex, _op.index]
+_UNARY += [math.trunc, math.floor, math.ceil, _op.neg, _op.pos, _op.abs, _op.invert]
+_BINARY = (_op.lt, _op.le, _op.gt, _op.ge, _op.getitem, _op.delitem, divmod)
+_ARITHMETIC = "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split()
 _FORWARDED: dict[str, Any] = {
-    "__bool__": _unary(operator.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
+    **{f"__{function.__name__}__": _unary(function) for function in _UNARY},
+    **{f"__{function.__name__}__": _binary(function) for function in _BINARY},
+    **{f"__{name}__": _binary(getattr(_op, f"__{name}__")) for name in _ARITHMETIC},
+    **{f"__r{name}__": _reflected(getattr(_op, f"__{name}__")) for name in _ARITHMETIC},
+    **{f"__i{name}__": _in_place(getattr(_op, f"__i{name}__")) for name in _ARITHMETIC},
+    "__bool__": _unary(_op.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
     "__str__": _any(str, Proxy._text),
     "__format__": _any(format, Proxy._text),
-    "__eq__": _binary(operator.eq, identity=True),
-    "__ne__": _binary(operator.ne, identity=True),
-    "__lt__": _binary(operator.lt),
-    "__le__": _binary(operator.le),
-    "__gt__": _binary(operator.gt),
-    "__ge__": _binary(operator.ge),
-    "__hash__": _unary(hash),
-    "__bytes__": _unary(bytes),
+    "__eq__": _binary(_op.eq, identity=True),
+    "__ne__": _binary(_op.ne, identity=True),
     "__call__": property(_called),
-    "__len__": _unary(len),
-    "__getitem__": _binary(operator.getitem),
-    "__setitem__": _any(operator.setitem),
-    "__delitem__": _binary(operator.delitem),
-    "__contains__": _binary(lambda obj, other: operator.contains(obj, _unwrapped(other))),
-    "__iter__": _unary(iter),
-    "__reversed__": _unary(reversed),
-    "__next__": _unary(next),
-    "__aiter__": _unary(aiter),
-    "__anext__": _unary(anext),
+    "__setitem__": _any(_op.setitem),
+    "__contains__": _binary(lambda obj, other: _unwrapped(other) in obj),
     "__enter__": _any(_by_name("__enter__")),
-    "__exit__": _any(_by_name("__exit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
+    "__exit__": _any(_by_name("__exit__"), _left),
     "__aenter__": _any(_by_name("__aenter__")),
-    "__aexit__": _any(_by_name("__aexit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
-    "__int__": _unary(int),
-    "__float__": _unary(float),
-    "__complex__": _unary(complex),
-    "__index__": _unary(operator.index),
+    "__aexit__": _any(_by_name("__aexit__"), _left),
     "__round__": _any(round),
-    "__trunc__": _unary(math.trunc),
-    "__floor__": _unary(math.floor),
-    "__ceil__": _unary(math.ceil),
-    "__neg__": _unary(operator.neg),
-    "__pos__": _unary(operator.pos),
-    "__abs__": _unary(abs),
-    "__invert__": _unary(operator.invert),
+    "__mod__": _binary(lambda obj, other: obj % _unwrapped(other)),  # "%s" % proxy: `str` must see a tuple
     "__pow__": _any(lambda obj, *args: pow(obj, *map(_unwrapped, args))),  # with a modulus, not reflected
     "__rpow__": _any(lambda obj, other, *mod: pow(other, obj, *mod)),
-    "__ipow__": _in_place(operator.ipow),
-    "__divmod__": _binary(divmod),
+    "__ipow__": _in_place(_op.ipow),
     "__rdivmod__": _reflected(divmod),
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
     "__mro_entries__": _binary(lambda obj, bases: types.resolve_bases((_unwrapped(obj),))),
     "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
-for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
-    _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
-    _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
-    _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
-# "%s" % proxy: `str` must see a sequence or a mapping
-_FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
 for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
     setattr(Proxy, _name, _FORWARDED.pop(_name))  # every object has it
 _ALL_NAMES = frozenset(_FORWARDED)

@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Clock, Factory, Keep, MakePool, Resource, Spawn
+from conftest import Clock, Factory, Keep, MakePool, Messages, Resource, Spawn
 from helpers import HOUR, Gate, Task, waiting
 from helpers_faults import PATIENCE, Visit, check_balance, running_threads, struck
 from helpers_proxy import in_thread
@@ -58,13 +58,13 @@ def test_turn_that_comes_as_the_time_is_over(
 
 
 @struck
-def test_housekeeper_is_started_once(visit: Visit, factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", [(_thread, "start_new_thread"), (threading, "Thread")])
+def test_housekeeper_is_started_once(visit: Visit, factory: Factory, messages: Messages, where: Any) -> None:
     """Of two creations that would start a housekeeper, which could not be started before, one does."""
-    no_threads = mock.Mock(side_effect=RuntimeError("no more threads"))
-    with monkeypatch.context() as patch:
-        patch.setattr(_thread, "start_new_thread", no_threads)
+    with mock.patch.object(*where, side_effect=RuntimeError("no more threads")):
         pool = ppp.Pool(factory, 2, 0, delay=HOUR, closer=Resource.close)
     assert pool._housekeeper is None
+    assert any("no housekeeper: no more threads" in text for text in messages("ERROR"))
     threads, held = running_threads(), []
     visit.deed = lambda: held.append(pool.get())
     visit(lambda: held.append(pool.get()))
@@ -127,6 +127,7 @@ def test_block_entered_while_another_thread_returns(factory: Factory, keep: Keep
         with proxy._obj() as resource:
             found.append(resource)
         gate()
+        found.append(proxy._get_obj())  # not robbed of it
 
     scope: Any = ppp.Proxy.Scope.WERKZEUG
     proxy = keep(ppp.Proxy(fun=factory, scope=scope, max_size=2, timeout=0, retter=returning))
@@ -142,6 +143,7 @@ def test_block_entered_while_another_thread_returns(factory: Factory, keep: Keep
         assert found == [first]
         assert resource is not first
         assert proxy._get_obj() is resource
+    assert found.count(first) == 2
     assert not proxy._has_obj()
     check_balance(proxy._pool, factory)
 

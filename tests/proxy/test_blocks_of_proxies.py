@@ -7,7 +7,9 @@ import contextvars
 import gc
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from conftest import Clock, Factory, Keep, Messages, Resource
@@ -72,18 +74,18 @@ def test_block_in_use(keep: Keep) -> None:
         assert all_back(proxy)
 
 
-def test_end_of_an_inner_block_fails(keep: Keep) -> None:
-    """An inner block whose end fails leaves the object to the outer one, which returns it."""
+def test_error_that_is_like_a_group(keep: Keep) -> None:
+    """An attribute `subgroup` of an error that is no group is not asked; the outermost block returns."""
 
     class Unfit(ConnectionError):
         subgroup = property(lambda self: 1 / 0)
 
     proxy = keep(ppp.Proxy(fun=Conn, max_size=1, invalidate_on=KeyError))
     with proxy._obj() as conn:
-        with pytest.raises(ZeroDivisionError) as kept, proxy._obj():
+        with pytest.raises(Unfit), proxy._obj():
             raise Unfit
         assert (proxy._get_obj(), conn.closed) == (conn, False)
-    assert all_back(proxy), kept
+    assert all_back(proxy)
     assert list(proxy._pool._avail) == [conn]
 
 
@@ -224,6 +226,54 @@ def test_overrides_are_used(keep: Keep, fails: str) -> None:
     assert all_back(pooled)
     pooled.fails = ""
     assert not pooled._has_obj()
+
+
+def test_overrides_that_keep_the_object_elsewhere(keep: Keep) -> None:
+    """Where a subclass keeps its current object in a place of its own, a block ends by its `_ret_obj`."""
+    request = SimpleNamespace(conn=None)
+
+    class PerRequest(ppp.Proxy[Any]):
+        def _get_obj(self, timeout: float | None = None) -> Any:
+            request.conn = request.conn or self._pool.get(timeout)
+            return request.conn
+
+        def _ret_obj(self) -> None:
+            self._pool.ret(request.conn)
+            request.conn = None
+
+    proxy = keep(PerRequest(fun=Conn, max_size=1, timeout=0))
+    for _ in range(2):
+        with proxy._obj() as conn:
+            assert list(proxy._pool._using) == [conn]
+        assert all_back(proxy)
+
+
+def test_override_that_gives_something_else(keep: Keep) -> None:
+    """A block ends the lease that is current also where a subclass's `_get_obj` wraps the object."""
+
+    class Wrapping(ppp.Proxy[Any]):
+        def _get_obj(self, timeout: float | None = None) -> Any:
+            return [super()._get_obj(timeout)]
+
+    proxy = keep(Wrapping(fun=Conn, max_size=1, timeout=0))
+    with proxy._obj() as (conn,), proxy._obj() as (same,):
+        assert list(proxy._pool._using) == [conn] == [same]
+    assert all_back(proxy)
+
+
+def test_block_used_again_after_a_failed_end(keep: Keep) -> None:
+    """A block whose end fails, since the program's own `ret` does, can be entered again."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
+    block = proxy._obj()
+    with (
+        mock.patch.object(proxy._pool, "ret", side_effect=OSError("no")),
+        pytest.raises(OSError, match="no"),
+        block,
+    ):
+        pass
+    with block as conn:
+        assert list(proxy._pool._using) == [conn]
+    assert all_back(proxy)
 
 
 def test_override_is_not_asked_for_another_lease(keep: Keep) -> None:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 from conftest import Keep
@@ -339,6 +340,16 @@ def test_proxies_on_both_sides() -> None:
     assert type(one + one) is list
     assert ppp.Proxy("a") in ppp.Proxy("abc")
     assert ppp.Proxy("%s-%s") % ppp.Proxy((1, 2)) == "1-2"
+
+
+def test_mock_sees_with() -> None:
+    """A mock that a proxy stands for sees `with` as if it were used itself."""
+    for proxy in of_each_kind(thing := mock.MagicMock()):
+        thing.reset_mock()
+        with proxy as entered:
+            assert entered is thing.__enter__.return_value
+        thing.__enter__.assert_called_once_with()
+        thing.__exit__.assert_called_once_with(None, None, None)
 
 
 def test_proxy_of_a_proxy() -> None:

@@ -22,8 +22,9 @@ import ProxyPatternPool as ppp
 @pytest.mark.parametrize("parameter", ["scope", "fun"])
 def test_odd_parameters(parameter: Any) -> None:
     """A scope that is none, and a function that cannot be called, are refused."""
-    with pytest.raises(ppp.PPPException):
-        ppp.Proxy(**{parameter: 5})  # type: ignore[arg-type]
+    for size in (0, None):
+        with pytest.raises(ppp.ProxyException, match=f"{parameter} must be .*, not 5"):
+            ppp.Proxy(max_size=size, **{parameter: 5})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["_set", "set"])
@@ -132,8 +133,11 @@ def test_plain_attributes_can_be_assigned(keep: Keep, factory: Factory) -> None:
     """What a proxy keeps of its setting are plain attributes, which programs assign, and which then count."""
     proxy = keep(ppp.Proxy())
     proxy._pool_max_size, proxy._pool_kwargs = 2, {"timeout": 0.25, "min_size": 2}
-    proxy.set_fun(factory)
-    assert numbers(proxy._pool, "max_size timeout nobjs") == [2, 0.25, 2]
+    proxy._scope = Scope.WERKZEUG
+    for _ in range(2):
+        proxy.set_fun(factory)
+        assert numbers(proxy._pool, "max_size timeout nobjs") == [2, 0.25, 2]
+        assert proxy._scope is proxy.set_obj(None)._scope is Scope.WERKZEUG
 
 
 # set anew

@@ -82,6 +82,16 @@ def test_names_of_a_subclass_are_its_own(keep: Keep) -> None:
         assert each.__html__() == "<b>books</b>"
 
 
+def test_name_that_is_only_annotated() -> None:
+    """An annotated name that is assigned is the proxy's own; before that, it is the object's."""
+    proxy: Any = Reference("books", obj=SimpleNamespace(annotated="object's"))
+    assert proxy.annotated == "object's"
+    proxy.annotated = 5
+    assert (proxy.annotated, proxy._get_obj().annotated) == (5, "object's")
+    del proxy.annotated
+    assert proxy.annotated == "object's"
+
+
 def test_own_getattr_and_setattr() -> None:
     """A subclass's `__getattr__` and `__setattr__` see what is not the proxy's own, and may pass it on."""
     seen: list[str] = []
@@ -111,6 +121,24 @@ def test_cached_properties() -> None:
     assert one.token is before is not two.token
     del one.token
     assert (one.token is before, vars(thing)) == (False, {"x": 1})
+
+
+def test_methods_patched_on_one_proxy(keep: Keep) -> None:
+    """What a test puts in the place of a proxy's own methods is used, until it takes it away again."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    conn = proxy._get_obj()
+    with (
+        mock.patch.object(proxy, "_get_obj", return_value="text"),
+        mock.patch.object(proxy, "_ret_obj") as ret,
+    ):
+        assert (proxy.upper(), str(proxy), proxy == "text") == ("TEXT", "text", True)
+        with proxy._obj() as obj:
+            assert obj == "text"
+        ret.assert_called_once_with()
+    assert proxy._get_obj() is conn
+    with proxy._obj():
+        pass
+    assert not proxy._has_obj()
 
 
 def test_each_access_goes_through_get_obj(keep: Keep) -> None:
