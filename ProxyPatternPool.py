@@ -1768,13 +1768,28 @@ class _Signature:
         return inspect.signature(obj)
 
 
-# `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
-# into, or an empty one if they go through an overridden method. `_state_` is the `_State`
-_slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
-_Handle: Any = globals().get("_Handle") or type("_Handle", (), _slots)
+if TYPE_CHECKING:
+
+    class _Handle:
+        def __getattr__(self, name: str) -> Any: ...
+
+        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
+        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
+        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
+        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _ANY
+        __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
+        __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
+        __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
+        __xor__ = __rxor__ = _fast_ = _state_ = _ANY
+
+else:
+    # `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
+    # into, or an empty one if they go through an overridden method. `_state_` is the `_State`
+    slots = {"__slots__": ("__dict__", "__weakref__", "_fast_", "_state_")}
+    _Handle = globals().get("_Handle") or type("_Handle", (), slots)
 
 
-class Proxy(_Handle, Generic[T]):  # type: ignore[misc]  # it has any attribute
+class Proxy(_Handle, Generic[T]):
     """Stands in for an object that may not exist yet, and forwards everything to it.
 
     Attributes, calls, operators, text and truth are the object's, apart from the proxy's own names: those
@@ -1815,6 +1830,7 @@ class Proxy(_Handle, Generic[T]):  # type: ignore[misc]  # it has any attribute
     __slots__ = ()
     __signature__ = _Signature()
     __own: ClassVar[frozenset[str]]
+    __annotated: ClassVar[set[str]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> typing_extensions.Self:
         """Make an unset proxy, of a class that is made for it."""
@@ -2389,44 +2405,65 @@ def _unwrapped(obj: Any) -> Any:
     return obj
 
 
-# Left out because their mere presence changes what a thing is: __await__ (awaitable), __fspath__ (a path),
-# __buffer__, __release_buffer__ (bytes-like), __length_hint__; __get__, __set__, __delete__, __set_name__ (a
-# descriptor). The proxy's own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
-_op = operator
-_left = functools.partial(Proxy._look, default=contextlib.nullcontext())  # `__exit__` never draws
-_UNARY: list[Any] = [hash, bytes, len, iter, reversed, next, aiter, anext, int, float, complex, _op.index]
-_UNARY += [math.trunc, math.floor, math.ceil, _op.neg, _op.pos, _op.abs, _op.invert]
-_BINARY = (_op.lt, _op.le, _op.gt, _op.ge, _op.getitem, _op.delitem, divmod)
-_ARITHMETIC = "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split()
+# One row a special method. Some are left out because their mere presence changes what a thing is: __await__
+# (awaitable), __fspath__ (a path), __buffer__ and __release_buffer__ (bytes-like), __length_hint__, and
+# __get__, __set__, __delete__ and __set_name__ (a descriptor). These are about the proxy itself and stay its
+# own: __new__, __init__, __del__, __init_subclass__, __sizeof__, __slots__.
 _FORWARDED: dict[str, Any] = {
-    **{f"__{function.__name__}__": _unary(function) for function in _UNARY},
-    **{f"__{function.__name__}__": _binary(function) for function in _BINARY},
-    **{f"__{name}__": _binary(getattr(_op, f"__{name}__")) for name in _ARITHMETIC},
-    **{f"__r{name}__": _reflected(getattr(_op, f"__{name}__")) for name in _ARITHMETIC},
-    **{f"__i{name}__": _in_place(getattr(_op, f"__i{name}__")) for name in _ARITHMETIC},
-    "__bool__": _unary(_op.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
+    "__bool__": _unary(operator.truth, lambda proxy: Proxy._look(proxy, _dict_of(proxy)["_fun"] is not None)),
     "__str__": _any(str, Proxy._text),
     "__format__": _any(format, Proxy._text),
-    "__eq__": _binary(_op.eq, identity=True),
-    "__ne__": _binary(_op.ne, identity=True),
+    "__eq__": _binary(operator.eq, identity=True),
+    "__ne__": _binary(operator.ne, identity=True),
+    "__lt__": _binary(operator.lt),
+    "__le__": _binary(operator.le),
+    "__gt__": _binary(operator.gt),
+    "__ge__": _binary(operator.ge),
+    "__hash__": _unary(hash),
+    "__bytes__": _unary(bytes),
     "__call__": property(_called),
-    "__setitem__": _any(_op.setitem),
-    "__contains__": _binary(lambda obj, other: _unwrapped(other) in obj),
+    "__len__": _unary(len),
+    "__getitem__": _binary(operator.getitem),
+    "__setitem__": _any(operator.setitem),
+    "__delitem__": _binary(operator.delitem),
+    "__contains__": _binary(lambda obj, other: operator.contains(obj, _unwrapped(other))),
+    "__iter__": _unary(iter),
+    "__reversed__": _unary(reversed),
+    "__next__": _unary(next),
+    "__aiter__": _unary(aiter),
+    "__anext__": _unary(anext),
     "__enter__": _any(_by_name("__enter__")),
-    "__exit__": _any(_by_name("__exit__"), _left),
+    "__exit__": _any(_by_name("__exit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
     "__aenter__": _any(_by_name("__aenter__")),
-    "__aexit__": _any(_by_name("__aexit__"), _left),
+    "__aexit__": _any(_by_name("__aexit__"), lambda proxy: Proxy._look(proxy, contextlib.nullcontext())),
+    "__int__": _unary(int),
+    "__float__": _unary(float),
+    "__complex__": _unary(complex),
+    "__index__": _unary(operator.index),
     "__round__": _any(round),
-    "__mod__": _binary(lambda obj, other: obj % _unwrapped(other)),  # "%s" % proxy: `str` must see a tuple
+    "__trunc__": _unary(math.trunc),
+    "__floor__": _unary(math.floor),
+    "__ceil__": _unary(math.ceil),
+    "__neg__": _unary(operator.neg),
+    "__pos__": _unary(operator.pos),
+    "__abs__": _unary(abs),
+    "__invert__": _unary(operator.invert),
     "__pow__": _any(lambda obj, *args: pow(obj, *map(_unwrapped, args))),  # with a modulus, not reflected
     "__rpow__": _any(lambda obj, other, *mod: pow(other, obj, *mod)),
-    "__ipow__": _in_place(_op.ipow),
+    "__ipow__": _in_place(operator.ipow),
+    "__divmod__": _binary(divmod),
     "__rdivmod__": _reflected(divmod),
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
     "__mro_entries__": _binary(lambda obj, bases: types.resolve_bases((_unwrapped(obj),))),
     "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
+for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
+    _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
+    _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
+    _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
+# "%s" % proxy: `str` must see a sequence or a mapping
+_FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
 for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
     setattr(Proxy, _name, _FORWARDED.pop(_name))  # every object has it
 _ALL_NAMES = frozenset(_FORWARDED)
