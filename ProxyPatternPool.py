@@ -127,7 +127,8 @@ _USING = (HELD, LENT, RETURNING)
 _IN_HAND = (MADE, FRESH, *_USING)  # belongs to one thread, which discards it if interrupted
 _ALIVE = (IDLE, *_IN_HAND)
 
-_EPOCH = time.time() - time.monotonic()  # what `_now()` adds to the clock
+_clock = time.monotonic  # the hot path saves a lookup
+_EPOCH = time.time() - _clock()  # what `_now()` adds to the clock
 # these two survive a reload of the module, as does `_process` below
 _NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there is an object
 _FAILED: Any = globals().get("_FAILED", object())  # stands for the result of a hook that raised
@@ -598,10 +599,10 @@ class Pool(Generic[T]):
                     lock.release()
                 raise
             lock.release()
-            announced = self._getter is not None or self._max_using_delay_warn or self._debug
-            while record is None or (announced and not self._announce_(record, lending)):
-                record = self._obtain_(timeout, now, again=record is not None)
-                lending = record.lending
+            if record is None or self._getter is not None or self._max_using_delay_warn or self._debug:
+                while record is None or not self._announce_(record, lending):
+                    record = self._obtain_(timeout, now, again=record is not None)
+                    lending = record.lending
             obj: T = record.obj
             return obj
         except BaseException:
@@ -839,7 +840,7 @@ class Pool(Generic[T]):
 
     def _now(self) -> float:
         """Seconds since the epoch, by a clock that is never set."""
-        return time.monotonic() + _EPOCH
+        return _clock() + _EPOCH
 
     def _create(self) -> T:
         """Call `fun`, and register its object, which is not available yet."""
@@ -1714,6 +1715,7 @@ class _ProxyBlock(_Decorator, Generic[T]):
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if self.lease is not None:
+            self.obj = _NOTHING  # it is not kept alive, and leaving again ends nothing
             self.lease.end(self.place, False, self, exc)
         else:
             state = self.state
@@ -1840,6 +1842,8 @@ class Proxy(_Handle, Generic[T]):
         object.__setattr__(self, "_state_", state)
         own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
         Proxy._become(self, None, None)
+        if "_Proxy__program" in vars(cls):  # `type(self)(…)`: Python calls `__init__` only for that class
+            object.__setattr__(self, "__class__", cls)
         _process.proxies[id(self)] = self
         return self
 

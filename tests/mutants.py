@@ -112,7 +112,7 @@ def main() -> int:
 
 # fmt: off
 MUTANTS: list[Mutant] = [
-    Mutant("Pool._now", "the clock is never set", "time.monotonic() + _EPOCH", "time.time()",
+    Mutant("Pool._now", "the clock is never set", "_clock() + _EPOCH", "time.time()",
            "pool/test_rounds.py::test_wall_clock"),
     # The account of permits, and the queue
     Mutant("Pool._serve_", "no more permits than the limit", "or self._size_ < self._limit_", "or True",

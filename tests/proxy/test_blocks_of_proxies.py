@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import gc
+import weakref
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -72,6 +73,22 @@ def test_block_in_use(keep: Keep) -> None:
         with block, pytest.raises(ppp.ProxyException, match="entered already"), block:
             pytest.fail("entered twice")
         assert all_back(proxy)
+
+
+def test_block_left_twice(keep: Keep) -> None:
+    """Leaving a block once more ends nothing, though the same object was drawn anew; it keeps none alive."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    block = proxy._obj()
+    with block as obj:
+        pass
+    assert proxy._get_obj() is obj
+    block.__exit__(None, None, None)
+    assert (proxy._has_obj(), list(proxy._pool._using)) == (True, [obj])
+    proxy._invalidate_obj()
+    gone = weakref.ref(obj)
+    del obj
+    gc.collect()
+    assert gone() is None
 
 
 def test_error_that_is_like_a_group(keep: Keep) -> None:

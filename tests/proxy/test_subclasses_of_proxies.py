@@ -174,3 +174,14 @@ def test_patched_for_a_while() -> None:
     with mock.patch.object(Reference, "__init__", return_value=None) as patched:
         assert not Reference("books")._has_obj()
     patched.assert_called_once_with("books")
+
+
+def test_another_of_its_own_class() -> None:
+    """A method makes another one by `type(self)(…)`, which runs the whole constructor."""
+    kinds: list[dict[str, Any]] = [{}, {"obj": {"x": 1}}, {"fun": list, "max_size": None}]
+    for first in [Reference("one", **kind) for kind in kinds]:
+        for obj in ([1, 2], print):
+            other = type(first)("two", obj=obj)
+            assert (isinstance(other, Reference), other.label, other._get_obj()) == (True, "two", obj)
+            assert (callable(other), hasattr(other, "__len__")) == (obj is print, obj is not print)
+    assert type(ppp.Proxy[Any]("text"))(3) + 1 == 4
