@@ -1826,6 +1826,9 @@ class Proxy(_Handle, Generic[T]):
         GEVENT = 4
         EVENTLET = 5
 
+    # it survives a reload of the module, since proxies and their classes refer to its members
+    locals()["Scope"] = getattr(globals().get("Proxy"), "Scope", Scope)
+
     class Local:
         """The current object of everybody."""
 
