@@ -1604,8 +1604,8 @@ class _Lease:
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
             self.closed = self.closed or thread
-        if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
-            self.enders.append(ender)
+            if block is None or not self.blocks:  # again: a thread may have entered meanwhile
+                self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
         # one step; the lease goes last, so that a thread that still finds the object finds its lease
@@ -1623,7 +1623,7 @@ class _Lease:
 
     def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
         """Give the object back, or destroy it, unless somebody else does so or other blocks are in it."""
-        pool, record, ender = self.pool, self.record, block or object()
+        pool, record, ender = self.pool, self.record, object() if block is None else block
         try:
             if exc is not None and record.key:
                 broken = pool._breaks_(exc)
@@ -1724,7 +1724,11 @@ class _ProxyBlock(_Decorator, Generic[T]):
                 _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
-        if getattr(self, "lease", None) is not None and os.getpid() == _process.pid:  # interrupted
+        try:
+            lease = self.lease
+        except AttributeError:  # `Proxy._obj` was interrupted
+            return
+        if lease is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
             self.__exit__(None, None, None)
 
 
