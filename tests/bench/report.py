@@ -190,7 +190,8 @@ def aims(run: Run) -> Iterator[Aim]:
                     behind.setdefault(peer, []).append(f"`{statement}`")
         text = "; ".join(f"behind {peer}: {', '.join(its)}" for peer, its in behind.items()) or "ahead"
         kind, goal = name.partition(", ")[2], "ahead of werkzeug's, Django's, lazy-object-proxy's `slots`"
-        yield Aim(kind, f"each operation, {kind}", goal, text, not behind)
+        why = "Python 3.13 specializes no bytecode without the GIL" if run.version == "3.13t" else UNKNOWN
+        yield Aim(kind, f"each operation, {kind}", goal, text, not behind, why)
     own, wrapt = (run.median("proxy", name, "x") for name in (proxies.SHARED, proxies.WRAPT))
     if run.version == "3.11" and own and wrapt:
         text = f"{wrapt / own:.2f} times as fast"

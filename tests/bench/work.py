@@ -216,9 +216,9 @@ def housekeeping(settings: Settings) -> Table:
     columns += [Column("lock", f"longest hold of the lock ({biggest:,})", ranked=False)]
     table = Table("housekeeping", f"A housekeeping round over up to {biggest:,} idle objects", columns)
 
-    def job(name: str, handle: Handle, size: int) -> dict[str, float]:
-        found = {f"idle-{size}": timeit(handle.tidy, number=1)}
-        if size == biggest:
+    def job(name: str, handles: dict[int, Handle]) -> dict[str, float]:
+        found = {f"idle-{size}": timeit(handle.tidy, number=1) for size, handle in handles.items()}
+        if handle := handles.get(biggest):
             found["wait"] = disturbed(handle)
             if pools.THIS in name:
                 handle.pool._lock = lock = TimedLock(handle.pool._lock)
@@ -226,10 +226,12 @@ def housekeeping(settings: Settings) -> Table:
                 handle.pool._lock, found["lock"] = lock.lock, lock.longest
         return found
 
-    for size in settings.idle:
-        with built(table, pools.HOUSEKEEPERS, size + 1, size) as contenders:
-            jobs = {it.name: partial(job, it.name, handle, size) for it, handle in contenders}
-            table.fill(jobs, settings.rounds)
+    with ExitStack() as stack:  # all sizes in turns, or else a machine that gets slower makes it look steep
+        by_name: dict[str, dict[int, Handle]] = {}
+        for size in settings.idle:
+            for it, handle in stack.enter_context(built(table, pools.HOUSEKEEPERS, size + 1, size)):
+                by_name.setdefault(it.name, {})[size] = handle
+        table.fill({name: partial(job, name, handles) for name, handles in by_name.items()}, settings.rounds)
     return table
 
 
