@@ -1604,8 +1604,8 @@ class _Lease:
             return not self.blocks and not self.enders
         if block is None or not self.blocks:
             self.closed = self.closed or thread
-            if block is None or not self.blocks:  # again: a thread may have entered meanwhile
-                self.enders.append(ender)
+        if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
+            self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
         # one step; the lease goes last, so that a thread that still finds the object finds its lease
@@ -2105,6 +2105,7 @@ class Proxy(_Handle, Generic[T]):
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
         own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
+        own |= {name for name in _SEAMS if getattr(type(self), name) not in _METHODS}  # patched on the class
         state.slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
         state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by overridden methods
         object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else _dict_of(self)["_local"])
@@ -2315,6 +2316,8 @@ _PROXY_OWN = _KEPT | frozenset(
 )
 # the own names of all proxies: any other is the object's; survives a reload of the module
 _own_names: set[str] = globals().get("_own_names", set())
+_SEAMS = ("_get_obj", "_ret_obj", "_invalidate_obj")
+_METHODS = {*globals().get("_METHODS", ()), *(getattr(Proxy, name) for name in _SEAMS)}  # survive a reload
 # names that every class statement adds
 _MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle), "__annotations__", "__init__", "__new__"}
 # annotations are evaluated on demand; this format allows those that cannot be

@@ -246,8 +246,7 @@ MUTANTS: list[Mutant] = [
     Mutant("_Lease.claim", "of all who end a lease one does", "or self.enders[0] is not ender", "",
            "proxy/test_drawing.py::test_two_end_at_once"),
     Mutant("_Lease.claim", "blocks are counted: the outermost one ends the lease",
-           "if block is None or not self.blocks: self.closed = self.closed or thread "
-           "if block is None or not self.blocks:", "if True:\n            if True:",
+           "self.closed and (block is None or not self.blocks)", "True",
            "proxy/test_blocks_of_proxies.py::test_nested_blocks"),
     Mutant("_Lease.end", "a lease does not end a later lending", "record.lending == self.lending and",
            "True or", "proxy/test_blocks_of_proxies.py::test_returned_to_the_pool_by_hand"),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import pytest
 from conftest import Keep
 from helpers_proxy import Conn
 
@@ -174,6 +175,27 @@ def test_patched_for_a_while() -> None:
     with mock.patch.object(Reference, "__init__", return_value=None) as patched:
         assert not Reference("books")._has_obj()
     patched.assert_called_once_with("books")
+
+
+class Plain(ppp.Proxy[Any]):
+    """Overrides nothing."""
+
+
+@pytest.mark.parametrize("kind", [ppp.Proxy, Plain])
+def test_methods_patched_on_the_class(keep: Keep, kind: Any) -> None:
+    """A test may patch a class: proxies that are set meanwhile use what it puts there, and not afterwards."""
+    first = kind(obj=[], max_size=1)  # so that its class is made before
+    with mock.patch.object(kind, "_get_obj", return_value="text"), mock.patch.object(kind, "_ret_obj") as ret:
+        proxies = [keep(first._set_fun(lambda n: Conn(n))), keep(kind(fun=lambda n: Conn(n), max_size=1))]
+        for proxy in proxies:
+            assert (proxy.upper(), str(proxy), proxy[0], len(proxy)) == ("TEXT", "text", "t", 4)
+            with proxy._obj() as obj:
+                assert obj == "text"
+        assert ret.call_count == 2
+    for proxy in proxies:
+        with proxy._obj() as obj:
+            assert (proxy.log is obj.log, proxy._get_obj()) == (True, obj)
+        assert not proxy._has_obj()
 
 
 def test_another_of_its_own_class() -> None:
