@@ -2104,11 +2104,12 @@ class Proxy(_Handle, Generic[T]):
         """Forward those special methods from now on; accesses go the fast way, or by overridden methods."""
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
-        own, state = type(self)._Proxy__declared | _dict_of(self).keys(), _state_of(self)
-        own |= {name for name in _SEAMS if getattr(type(self), name) not in _METHODS}  # patched on the class
-        state.slow = state.building or not own.isdisjoint(("_get_obj", "__getattr__"))
-        state.ends = not own.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by overridden methods
-        object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else _dict_of(self)["_local"])
+        cls, own, state = type(self), _dict_of(self), _state_of(self)
+        # overridden in the class of the program, or patched on it, or on the proxy
+        changed = {name for name in _SEAMS if name in own or getattr(cls, name) not in _METHODS}
+        state.slow = state.building or "_get_obj" in changed or "__getattr__" in cls._Proxy__declared
+        state.ends = not changed.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by these methods
+        object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else own["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that object or function from now on, with a new local; retire a former pool."""
