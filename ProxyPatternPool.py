@@ -1714,13 +1714,13 @@ class _ProxyBlock(_Decorator, Generic[T]):
             raise
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
+        obj, self.obj = self.obj, _NOTHING  # it is not kept alive, and leaving again ends nothing
         if self.lease is not None:
-            self.obj = _NOTHING  # it is not kept alive, and leaving again ends nothing
             self.lease.end(self.place, False, self, exc)
-        else:
+        elif obj is not _NOTHING:
             state = self.state
             # without a lease: the program keeps the object elsewhere, or there is no pool
-            if (state.slow and state.ends) or vars(state.own["_local"]).get("obj", self) is self.obj:
+            if (state.slow and state.ends) or vars(state.own["_local"]).get("obj", self) is obj:
                 _own(self.proxy, "_ret_obj")()
 
     def __del__(self) -> None:
@@ -1754,7 +1754,7 @@ class _Made:
 class _State:
     """What a proxy knows of itself, beside its plain attributes."""
 
-    __slots__ = tuple("building ends fresh_numbers given key lease lock making numbers own seen slow".split())
+    __slots__ = "building ends fresh_numbers given key lease lock making numbers own seen slow theirs".split()
 
     def __init__(self, own: dict[str, Any]) -> None:
         self.own = own
@@ -2102,18 +2102,19 @@ class Proxy(_Handle, Generic[T]):
 
     def _shape(self: Any, names: frozenset[str] | None = None) -> None:
         """Forward those special methods from now on; accesses go the fast way, or by overridden methods."""
+        own, state = _dict_of(self), _state_of(self)
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
-        cls, own, state = type(self), _dict_of(self), _state_of(self)
-        # overridden in the class of the program, or patched on it, or on the proxy
-        changed = {name for name in _SEAMS if name in own or getattr(cls, name) not in _METHODS}
-        state.slow = state.building or "_get_obj" in changed or "__getattr__" in cls._Proxy__declared
-        state.ends = not changed.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by these methods
+        theirs = state.theirs | (own.keys() & _METHODS.keys())
+        state.slow = state.building or "_get_obj" in theirs or "__getattr__" in type(self)._Proxy__declared
+        state.ends = not theirs.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by these methods
         object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else own["_local"])
 
     def _become(self: Any, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> None:
         """Stand for that object or function from now on, with a new local; retire a former pool."""
         own, state = _dict_of(self), _state_of(self)
+        # overridden in a class of the program, or patched on one
+        state.theirs = {name for name in _METHODS if _found(type(self), name) is not _METHODS[name]}
         if own["_fun"] is None and not own.get("_nobjs"):
             state.given["scope"] = own.get("_scope", Proxy.Scope.AUTO)  # the program may have assigned it
         asked = state.given["scope"]
@@ -2317,8 +2318,7 @@ _PROXY_OWN = _KEPT | frozenset(
 )
 # the own names of all proxies: any other is the object's; survives a reload of the module
 _own_names: set[str] = globals().get("_own_names", set())
-_SEAMS = ("_get_obj", "_ret_obj", "_invalidate_obj")
-_METHODS = {*globals().get("_METHODS", ()), *(getattr(Proxy, name) for name in _SEAMS)}  # survive a reload
+_METHODS = {name: vars(Proxy)[name] for name in ("_get_obj", "_ret_obj", "_invalidate_obj")}
 # names that every class statement adds
 _MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle), "__annotations__", "__init__", "__new__"}
 # annotations are evaluated on demand; this format allows those that cannot be
@@ -2332,9 +2332,17 @@ _PROBES = tuple(
 )
 
 
+def _found(cls: type, name: str) -> Any:
+    """What a class defines by that name for its instances, without running anything; or `_NOTHING`."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return _NOTHING
+
+
 def _defines(cls: type | None, name: str) -> bool:
     """Whether a class, if it is known, defines that name for its instances."""
-    return cls is not None and any(name in vars(base) for base in cls.__mro__)
+    return cls is not None and _found(cls, name) is not _NOTHING
 
 
 def _make_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
@@ -2404,12 +2412,11 @@ def _called(self: Any) -> Any:
 
 def _by_name(name: str) -> _Function:
     def call(obj: Any, *args: Any) -> Any:
-        for base in type(obj).__mro__:
-            if name in vars(base):
-                method = vars(base)[name]
-                bind = getattr(type(method), "__get__", None)
-                return (method if bind is None else bind(method, obj, type(obj)))(*args)
-        raise TypeError(f"{type(obj).__name__!r} object has no {name}")
+        method = _found(type(obj), name)
+        if method is _NOTHING:
+            raise TypeError(f"{type(obj).__name__!r} object has no {name}")
+        bind = getattr(type(method), "__get__", None)
+        return (method if bind is None else bind(method, obj, type(obj)))(*args)
 
     return call
 

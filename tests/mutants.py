@@ -298,8 +298,8 @@ MUTANTS: list[Mutant] = [
            "pass", "proxy/test_shape.py::test_answers_as_its_object"),
     Mutant("Proxy._make", "one object for the process", "with making", "if True",
            "proxy/test_drawing.py::test_shared_function_makes_one"),
-    Mutant("Proxy._shape", "a _get_obj of the program is asked each time",
-           "or getattr(cls, name) not in _METHODS", "",
+    Mutant("Proxy._become", "a _get_obj of the program is asked each time",
+           "if _found(type(self), name) is not _METHODS[name]", "if False",
            "proxy/test_subclasses_of_proxies.py::test_each_access_goes_through_get_obj"),
 ]
 # fmt: on

@@ -75,10 +75,22 @@ def test_block_in_use(keep: Keep) -> None:
         assert all_back(proxy)
 
 
-def test_block_left_twice(keep: Keep) -> None:
+class Overriding(ppp.Proxy[Any]):
+    """Overrides both ends of a lending."""
+
+    def _get_obj(self, timeout: float | None = None) -> Any:
+        return super()._get_obj(timeout)
+
+    def _ret_obj(self) -> None:
+        super()._ret_obj()
+
+
+@pytest.mark.parametrize("kind", [ppp.Proxy, Overriding])
+def test_block_left_twice(keep: Keep, kind: Any) -> None:
     """Leaving a block once more ends nothing, though the same object was drawn anew; it keeps none alive."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    proxy = keep(kind(fun=Conn, max_size=1))
     block = proxy._obj()
+    block.__exit__(None, None, None)
     with block as obj:
         pass
     assert proxy._get_obj() is obj

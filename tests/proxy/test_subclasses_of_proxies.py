@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -196,6 +196,37 @@ def test_methods_patched_on_the_class(keep: Keep, kind: Any) -> None:
         with proxy._obj() as obj:
             assert (proxy.log is obj.log, proxy._get_obj()) == (True, obj)
         assert not proxy._has_obj()
+
+
+class OnInstances:
+    """A method of a kind of its own: it cannot be looked up on a class, compared or hashed."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError
+
+    def __get__(self, proxy: Any, owner: Any) -> Any:
+        return MethodType(self.function, proxy)  # there is none of `None`
+
+
+def test_overridden_by_something_else(keep: Keep) -> None:
+    """A seam may be any descriptor, or another method of proxies."""
+
+    class Never(ppp.Proxy[Any]):
+        """Uses no object twice."""
+
+        _get_obj = OnInstances(lambda self, timeout=None: ppp.Proxy._get_obj(self, timeout))
+        _ret_obj = ppp.Proxy._invalidate_obj
+
+    proxy = keep(Never(fun=Conn, max_size=1))
+    for number in range(3):
+        with proxy._obj() as conn:
+            assert (conn.number, proxy.number) == (number, number)
+    assert proxy._pool.stats()["ninvalidated"] == 3
 
 
 def test_another_of_its_own_class() -> None:
