@@ -2280,10 +2280,10 @@ class Proxy(_Handle, Generic[T]):
         """An attribute that the fast way does not find: the object is missing, or methods are overridden."""
         special = name.startswith("__") and name.endswith("__")
         obj, seen = Proxy._look(self), _state_of(self).seen
-        if obj is _NOTHING and special and _defines(type(self), name):
+        if obj is _NOTHING and special and _found(type(self), name) is not _NOTHING:
             return _own(self, name)
         probed = special or f"{name}=".startswith(_PROBES)
-        if obj is _NOTHING and probed and not _defines(seen, name):
+        if obj is _NOTHING and probed and _found(seen, name) is _NOTHING:
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
         if not special and "__getattr__" in type(self)._Proxy__declared:
             raise AttributeError(name)  # so that Python calls it
@@ -2296,12 +2296,12 @@ class Proxy(_Handle, Generic[T]):
             return _NOTHING
         obj = Proxy._look(self)
         if obj is not _NOTHING:
-            return obj if hasattr(obj, name) or _defines(type(obj), name) else _NOTHING
+            return obj if hasattr(obj, name) or _found(type(obj), name) is not _NOTHING else _NOTHING
         # to find out, none is drawn, and no code of an object is run
         for made in getattr(own["_pool"], "_uses", ()):
             has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
             return _current(self) if has else _NOTHING
-        return _current(self) if _defines(state.seen, name) else _NOTHING
+        return _current(self) if _found(state.seen, name) is not _NOTHING else _NOTHING
 
 
 _Function = Callable[..., Any]
@@ -2332,17 +2332,12 @@ _PROBES = tuple(
 )
 
 
-def _found(cls: type, name: str) -> Any:
-    """What a class defines by that name for its instances, without running anything; or `_NOTHING`."""
-    for base in cls.__mro__:
+def _found(cls: type | None, name: str) -> Any:
+    """What a class, if it is known, defines by that name for its instances, as it is; or `_NOTHING`."""
+    for base in getattr(cls, "__mro__", ()):
         if name in vars(base):
             return vars(base)[name]
     return _NOTHING
-
-
-def _defines(cls: type | None, name: str) -> bool:
-    """Whether a class, if it is known, defines that name for its instances."""
-    return cls is not None and _found(cls, name) is not _NOTHING
 
 
 def _make_proxy(cls: Any, key: str, parameters: dict[str, Any], *content: Any) -> Any:
