@@ -77,10 +77,11 @@ __version__ = "12.0.0"
 log = logging.getLogger("ppp")
 
 FunHook = Callable[[int], Any]
-PoolHook = Callable[[Any], object]
+PoolHook = Callable[[Any], None]
 TraceHook = Callable[[Any], str]
 StatsHook = Callable[[Any], dict[str, Any]]
 HealthHook = Callable[[Any], bool]
+_Function = Callable[..., Any]
 
 
 class PPPException(Exception):
@@ -138,7 +139,7 @@ _is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interprete
 _making: contextvars.ContextVar[tuple[Any, list[Any]]] = contextvars.ContextVar("making", default=(None, []))
 
 
-@dataclasses.dataclass(eq=False, slots=True)
+@dataclasses.dataclass(slots=True)
 class UseInfo:
     """How an object of a pool was used; the times are comparable with the pool's `_now()`.
 
@@ -242,8 +243,9 @@ class _Todel(_Objects):
     """The objects that are going to be destroyed."""
 
     def add(self, obj: Any) -> None:
-        """Take an object out of the account, as `_out` does."""
-        self._pool._out(obj)
+        """Take an object out of the account, as `_out` does, unless that has been called already."""
+        if obj not in self:
+            self._pool._out(obj)
 
     def discard(self, obj: Any) -> None:
         """Forget an object that was taken out, without destroying it."""
@@ -1319,7 +1321,7 @@ class Pool(Generic[T]):
 
     # Foreign code
 
-    def _run_(self, hook: PoolHook | None, what: str, obj: T, closing: _Record | None = None) -> Any:
+    def _run_(self, hook: _Function | None, what: str, obj: T, closing: _Record | None = None) -> Any:
         """Run a hook on an object; if it raises, log that and return `_FAILED`."""
         try:
             if closing is not None:
@@ -1412,7 +1414,7 @@ class Pool(Generic[T]):
     def _put_back_(self, record: _Record) -> None:
         """Make an object in our hands idle, which may serve a waiter, or doom it if it is no longer good."""
         good = record.expiry > 0 and self._size_ - len(self._closing_) <= self._limit_
-        worn = good and 0 < self._max_use <= record.uses
+        worn = good and 0 < (self._max_use or 0) <= record.uses
         expired = good and not worn and record.last_ret >= record.expiry
         if record.state not in _IN_HAND:
             return
@@ -1446,8 +1448,8 @@ class Pool(Generic[T]):
 
 def _do_round(pool: Pool[Any], whole: bool) -> None:
     """Do the steps of a round, or only fill; a step that fails does not prevent the next."""
-    begin = pool._now()
-    checking = whole and (pool._hk_rounds + 1) % max(1, pool._health_freq) == 0
+    begin, rounds = pool._now(), pool._hk_rounds + whole
+    checking = whole and rounds % max(1, pool._health_freq) == 0
     steps = [pool._hkRound] * whole + [pool._health_check] * checking + [pool._empty] * whole
     for step in [*steps, pool._fill]:
         try:
@@ -1457,6 +1459,7 @@ def _do_round(pool: Pool[Any], whole: bool) -> None:
             with contextlib.suppress(BaseException):  # raised by a handler of the log
                 pool._tell_(log.error, "housekeeper round error: %s", exc, exc_info=True)
     if whole:
+        pool._hk_rounds = max(pool._hk_rounds, rounds)  # an overridden `_hkRound` may not have counted it
         pool._hk_time += pool._now() - begin
 
 
@@ -1754,12 +1757,15 @@ class _Made:
 class _State:
     """What a proxy knows of itself, beside its plain attributes."""
 
-    __slots__ = "building ends fresh_numbers given key lease lock making numbers own seen slow theirs".split()
+    __slots__ = (
+        "asking building counter ends given key lease lock making numbers own seen slow theirs".split()
+    )
 
     def __init__(self, own: dict[str, Any]) -> None:
         self.own = own
         self.given = {"set_name": None, "scope": Proxy.Scope.AUTO, "reclaim": False}  # as in the constructor
         self.building = False  # whether a constructor is running
+        self.asking: set[int] = set()  # threads whose assignment asks an overridden `_get_obj`
         self.lease, self.lock = _Lease, _Lock()
         self.making = _cooperative_lock()  # held while the one object of the process is made
 
@@ -1769,9 +1775,9 @@ class _Signature:
 
     def __get__(self, proxy: Any, owner: Any) -> inspect.Signature:
         obj: Any = functools.partial(owner.__init__, None) if proxy is None else Proxy._look(proxy)
-        if obj is _NOTHING:
-            raise AttributeError("__signature__")
-        return inspect.signature(obj)
+        with contextlib.suppress(TypeError, ValueError):  # there is no object yet, or it has none
+            return inspect.signature(obj)
+        raise AttributeError("__signature__")
 
 
 if TYPE_CHECKING:
@@ -2084,8 +2090,9 @@ class Proxy(_Handle, Generic[T]):
             found = {name: value for base in bases for name, value in vars(base).items()}
             annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
             declared = found.keys() - _MADE_BY_CLASS
-            if any(isinstance(value, functools.cached_property) for value in found.values()):
-                declared.add("__dict__")  # they keep their values there
+            kinds = {kind.__name__ for value in found.values() for kind in type(value).__mro__}
+            if "cached_property" in kinds:  # that of functools, Django or werkzeug keeps its value there
+                declared.add("__dict__")
             own = _PROXY_OWN | declared | setters.keys()
             _own_names.update(own, annotated)
             members = {name: setter for name, setter in setters.items() if name not in declared}
@@ -2134,7 +2141,7 @@ class Proxy(_Handle, Generic[T]):
                 _replaced = own["_local"]  # dropped after the lock is released
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
                 own["_nobjs"], state.seen, state.key = nobjs, seen, key
-                state.numbers, state.fresh_numbers = [], itertools.count()
+                state.numbers, state.counter = [], itertools.count()
                 Proxy._shape(self, names)  # with the lock: a draw may learn more
             if retire is not None:
                 retire()
@@ -2154,7 +2161,7 @@ class Proxy(_Handle, Generic[T]):
         _process.parents.append(own["_local"])
         if own["_fun"] is not None:
             own["_local"], own["_nobjs"] = _new_local(own["_scope"]), 0
-            state.numbers, state.fresh_numbers = [], itertools.count()
+            state.numbers, state.counter = [], itertools.count()
             Proxy._shape(self)
 
     def _draw(self: Any, state: Any, timeout: float | None, block: Any = None, ending: Any = None) -> Any:
@@ -2227,14 +2234,14 @@ class Proxy(_Handle, Generic[T]):
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
         """Make the current object without a pool, with a unique number."""
-        fun, numbers, fresh_numbers = own["_fun"], state.numbers, state.fresh_numbers
+        fun, numbers, counter = own["_fun"], state.numbers, state.counter
         making = state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
         if making._is_owned():
             raise ProxyException("the object of the proxy is needed to make it")
         with making:  # under SHARED, everybody waits for the one object
             if not hasattr(local, "obj"):
                 with state.lock:
-                    number = numbers.pop() if numbers else next(fresh_numbers)
+                    number = numbers.pop() if numbers else next(counter)
                 try:
                     obj = fun(number)
                 except BaseException:
@@ -2279,11 +2286,11 @@ class Proxy(_Handle, Generic[T]):
     def _absent(self: Any, name: str) -> Any:
         """An attribute that the fast way does not find: the object is missing, or methods are overridden."""
         special = name.startswith("__") and name.endswith("__")
-        obj, seen = Proxy._look(self), _state_of(self).seen
+        obj = Proxy._look(self)
         if obj is _NOTHING and special and _found(type(self), name) is not _NOTHING:
             return _own(self, name)
         probed = special or f"{name}=".startswith(_PROBES)
-        if obj is _NOTHING and probed and _found(seen, name) is _NOTHING:
+        if obj is _NOTHING and probed and not Proxy._will_have(self, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
         if not special and "__getattr__" in type(self)._Proxy__declared:
             raise AttributeError(name)  # so that Python calls it
@@ -2294,17 +2301,24 @@ class Proxy(_Handle, Generic[T]):
         own, state = _dict_of(self), _state_of(self)
         if state.building or name in own or name in type(self).__own or name in type(self).__annotated:
             return _NOTHING
-        obj = Proxy._look(self)
-        if obj is not _NOTHING:
-            return obj if hasattr(obj, name) or _found(type(obj), name) is not _NOTHING else _NOTHING
-        # to find out, none is drawn, and no code of an object is run
-        for made in getattr(own["_pool"], "_uses", ()):
-            has = inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
-            return _current(self) if has else _NOTHING
-        return _current(self) if _found(state.seen, name) is not _NOTHING else _NOTHING
+        obj, me = vars(own["_local"]).get("obj", _NOTHING), threading.get_ident()
+        if obj is _NOTHING:
+            return _current(self) if Proxy._will_have(self, name) else _NOTHING
+        if state.slow and me not in state.asking:
+            state.asking.add(me)
+            try:
+                obj = _current(self)  # the program's own method may assign as well
+            finally:
+                state.asking.discard(me)
+        return obj if hasattr(obj, name) or _found(type(obj), name) is not _NOTHING else _NOTHING
+
+    def _will_have(self, name: str) -> bool:
+        """Whether the object to be drawn has that attribute, as far as is known; none of its code is run."""
+        for made in getattr(_dict_of(self)["_pool"], "_uses", ()):
+            return inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
+        return _found(_state_of(self).seen, name) is not _NOTHING
 
 
-_Function = Callable[..., Any]
 _own: _Function = object.__getattribute__
 _current = operator.methodcaller("_get_obj")  # of a proxy: by the program's own method, if it has one
 _fast_of: _Function = _Handle._fast_.__get__

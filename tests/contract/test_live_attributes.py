@@ -37,6 +37,7 @@ NUMBERS: list[tuple[str, Any, Scene, tuple[str, int]]] = [
     ("_timeout", -1, exhaust, ("ntimeouts", 1)),
     ("_min_size", 2, use_once, ("nobjs", 2)),
     ("_max_use", 1, use_once, ("nwornout", 1)),
+    ("_max_use", None, use_once, ("nobjs", 1)),
     ("_max_avail_delay", 10.0, much_later, ("nrecycled", 1)),
     ("_max_using_delay_kill", 10.0, much_later, ("nkilled", 1)),
     ("_max_using_delay_warn", 10.0, much_later, ("nkilled", 0)),
@@ -48,7 +49,7 @@ def test_number_counts(
     make_pool: MakePool, clock: Clock, messages: Messages, name: str, value: Any, scene: Scene, counted: Any
 ) -> None:
     """A number set on a live pool decides from then on, and `stats()` shows it."""
-    pool = make_pool(max_size=2, delay=HOUR if scene is much_later else 0.0)
+    pool = make_pool(max_size=2, delay=HOUR if scene is much_later else 0.0, retter=str)
     setattr(pool, name, value)
     assert pool.stats()[name[1:]] == value
     scene(pool)

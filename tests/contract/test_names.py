@@ -33,6 +33,9 @@ def test_module_names() -> None:
     names = [*ALIASES, *PARENTS, "Pool", "Proxy"]
     assert [name for name in names if name not in ppp.__all__ or not hasattr(ppp, name)] == []
     assert {name: getattr(ppp, name).__bases__ for name in PARENTS} == PARENTS
+    aliases = [getattr(ppp, name) for name in ALIASES]
+    assert [alias.__args__[0] for alias in aliases] == [int, Any, Any, Any, Any]
+    assert [alias.__args__[1] for alias in aliases] == [Any, None, str, dict[str, Any], bool]
     assert ppp.log is logging.getLogger("ppp")
     assert ppp.__version__.startswith("12.")
 

@@ -166,7 +166,10 @@ def test_out_and_del_by_hand(make_pool: MakePool) -> None:
     """What is taken out is in `_todel`, with its permit, until destroyed or forgotten; `_del` does it all."""
     pool = make_pool(max_size=3, min_size=2)
     resource, other = pool._avail
-    pool._todel.add(resource)  # which is the same as _out
+    with mock.patch.object(pool, "_out", wraps=pool._out) as out:
+        pool._todel.add(resource)  # which is the same as _out
+        pool._todel.add(resource)  # once more changes nothing
+    out.assert_called_once_with(resource)
     assert (set(pool._todel), list(pool._avail), pool._using) == ({resource}, [other], set())
     assert (repr(pool._todel), permits(pool), resource.closings) == (f"{{{resource!r}}}", (2, 3), 0)
     assert [pool.get() is each for each in (other, resource)] == [True, False]
@@ -196,6 +199,16 @@ def test_borrow_and_return_by_hand(make_pool: MakePool) -> None:
     assert pool._borrow(pool.get()) in (None, False)
     pool._return(idle)  # which was not borrowed
     assert (idle in pool._using, pool._nborrows) == (True, 1)
+
+
+def test_own_round(make_pool: MakePool) -> None:
+    """Where `_hkRound` is replaced, rounds are counted all the same, and every other one checks health."""
+    with mock.patch.object(ppp.Pool, "_hkRound") as own:
+        pool = make_pool(delay=0.001, health=Resource.check, health_freq=2)
+        rounds(pool)
+        pool.shutdown(HOUR)
+    assert pool._hk_rounds == own.call_count
+    assert pool._hc_rounds == own.call_count // 2
 
 
 def test_own_loop(factory: Factory) -> None:

@@ -45,6 +45,7 @@ def test_uses(make_pool: MakePool, clock: Clock) -> None:
     times = {"last_get": pool._now() - 1.0, "last_ret": pool._now()}
     assert dataclasses.asdict(info) == {"uses": 1, **times}
     assert repr(info).count("=") == 3
+    assert ppp.Pool.UseInfo(1, 2.0, 3.0) == ppp.Pool.UseInfo(1, 2.0, 3.0)
     with pytest.raises(KeyError):
         pool._uses["other"]
     pool._uses[lent[1]].uses = 5

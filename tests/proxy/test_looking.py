@@ -116,6 +116,16 @@ def test_special_name_of_a_known_class_is_used(keep: Keep) -> None:
     assert (proxy._has_obj(), proxy._pool._ncreated) == (False, 1)
     assert in_thread(lambda: proxy.__html__()) == "answer"
     assert not in_thread(lambda: hasattr(proxy, "__nothing__"))
+    ahead = keep(ppp.Proxy(fun=lambda _: Connection(), max_size=1))  # the pool has made one
+    assert (hasattr(ahead, "__nothing__"), ahead._has_obj(), ahead.__html__()) == (False, False, "answer")
+
+
+def test_signature_of_what_has_none() -> None:
+    """Whether there is a signature can be asked of a proxy of anything, as of the object."""
+    for obj in ([1], min):
+        assert not hasattr(ppp.Proxy(obj), "__signature__")
+    with pytest.raises(TypeError, match="not a callable object"):
+        inspect.signature(ppp.Proxy([1]))
 
 
 def _inspect(proxy: Any) -> None:

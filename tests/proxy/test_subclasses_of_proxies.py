@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from conftest import Keep
 from helpers_proxy import Conn
+from werkzeug.utils import cached_property
 
 import ProxyPatternPool as ppp
 
@@ -123,6 +124,12 @@ def test_cached_properties() -> None:
     del one.token
     assert (one.token is before, vars(thing)) == (False, {"x": 1})
 
+    class Other(ppp.Proxy[Any]):
+        token = cached_property(Mixin.token.func)
+
+    other: Any = Other(thing)
+    assert (other.token is other.token, vars(thing)) == (True, {"x": 1})
+
 
 def test_methods_patched_on_one_proxy(keep: Keep) -> None:
     """What a test puts in the place of a proxy's own methods is used, until it takes it away again."""
@@ -161,6 +168,24 @@ def test_each_access_goes_through_get_obj(keep: Keep) -> None:
             proxy.asked = 0
             assert eval(code, {"p": proxy}) == eval(code, {"p": "text"})
             assert proxy.asked == 1
+
+
+@pytest.mark.parametrize("name", ["last", "used"])
+def test_assignment_within_get_obj(keep: Keep, name: str) -> None:
+    """An overridden `_get_obj` may assign: what the object has there, anything else to the proxy."""
+
+    class Noting(ppp.Proxy[Any]):
+        def _get_obj(self, timeout: float | None = None) -> Any:
+            obj = super()._get_obj(timeout)
+            setattr(self, name, "now")
+            return obj
+
+    for parameters in ({"obj": SimpleNamespace(used="")}, {"fun": lambda _: SimpleNamespace(used="")}):
+        proxy: Any = keep(Noting(**parameters))
+        assert proxy.used == ("now" if name == "used" else "")
+        assert (getattr(proxy, name), vars(proxy._get_obj())) == ("now", {"used": proxy.used})
+        proxy.other = 1
+        assert (proxy.other, "other" in vars(proxy._get_obj())) == (1, False)
 
 
 def test_patched_for_a_while() -> None:
