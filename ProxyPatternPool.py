@@ -1655,10 +1655,8 @@ class _Lease:
 
     def abandon(self, ender: Any, block: Any, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
-        if self.claim(ender, block, place):
-            with contextlib.suppress(AttributeError):  # the pool is the program's own
-                record = self.record if self.record.key else self.pool._find_(self.record.obj)
-                self.pool._discard_(record, self.lending or None)
+        if self.claim(ender, block, place) and self.record.key:
+            self.pool._discard_(self.record, self.lending)
 
 
 class _ReclaimedLease(_Lease):
