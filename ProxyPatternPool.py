@@ -43,7 +43,7 @@ import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -274,61 +274,63 @@ class _Permits:
 
 
 class _Block(_Decorator, Generic[T]):
-    """What `Pool.obj` returns: checks an object out, and ends that lending and no other."""
+    """What `Pool.obj` and `Proxy._obj` return: the work is done by a generator, as with `contextlib`.
 
-    __slots__ = ("lending", "pool", "record", "timeout")
-    pool: Pool[T]
+    A block that an interruption keeps from being left drops its generator, which Python closes. (A finalizer
+    would run for each block, and Python ignores the error of a signal handler that strikes in one.)
+    """
+
+    __slots__ = ("fresh", "source", "steps", "timeout")
+    source: Any  # the pool or proxy
     timeout: float | None
-    record: Any  # `None` unless the block is entered
+    fresh: Any  # the generator, until the block is entered
+    steps: Any  # from then on
 
     def _recreate_cm(self) -> _Block[T]:
-        return self.pool.obj(self.timeout)
+        again = Proxy._obj if issubclass(type(self.source), Proxy) else Pool.obj
+        return again(self.source, self.timeout)
 
     def __enter__(self) -> T:
-        pool = self.pool
-        if self.record is not None:
-            raise PoolException(f"{pool._label_}: this block has been entered already")
-        obj: T = _NOTHING
-        try:
-            self.record = _NO_RECORD  # none yet, but entered
-            obj = pool.get(self.timeout)
-            try:
-                record = pool._alive_[id(obj)]
-            except KeyError:
-                record = _Record()  # the program has overridden `get`
-                record.obj = obj
-            self.record, self.lending = record, record.lending
-            return obj
-        except BaseException:
-            self.record = None
-            pool._discard_(pool._find_(obj))
-            raise
+        steps = self.fresh
+        if steps is None:  # it is used again
+            if self.steps.gi_frame is not None:
+                raise PPPException("this block has been entered already")
+            steps = self._recreate_cm().fresh
+        self.steps, self.fresh = steps, None
+        obj: T = next(steps)
+        return obj
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
-        pool, record = self.pool, self.record
-        try:
-            # otherwise `ret`, `invalidate` or the kill delay has ended it already
-            if (record.state is LENT and record.lending == self.lending) or record.key == 0:
-                if exc is None or not pool._breaks_(exc):
-                    pool.ret(record.obj)
-                else:
-                    pool.invalidate(record.obj)
-            elif record.lending > 0:
-                pool._unexpected_(record.obj)
-            self.record = None
-        except BaseException:
-            self.__del__()
-            if record is not None:  # otherwise it was not entered
-                raise
+        if exc is None:
+            next(self.steps, None)
+        else:
+            with contextlib.suppress(StopIteration):
+                self.steps.send(exc)
 
-    def __del__(self) -> None:
+
+def _lending(pool: Pool[T], timeout: float | None) -> Generator[T, Any, None]:
+    """The work of `Pool.obj`: check an object out, and end that lending and no other."""
+    obj, record, lending = _NOTHING, None, None
+    try:
+        obj = pool.get(timeout)
         try:
-            record = self.record
-        except AttributeError:  # `Pool.obj` was interrupted
-            return
-        if record is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
-            self.record = None
-            self.pool._discard_(record, self.lending)
+            record = pool._alive_[id(obj)]
+        except KeyError:
+            record = _Record()  # the program has overridden `get`
+            record.obj = obj
+        lending = record.lending
+        exc = yield obj
+        # otherwise `ret`, `invalidate` or the kill delay has ended it already
+        if (record.state is LENT and record.lending == lending) or record.key == 0:
+            if exc is None or not pool._breaks_(exc):
+                pool.ret(obj)
+            else:
+                pool.invalidate(obj)
+        elif record.lending > 0:
+            pool._unexpected_(obj)
+    except BaseException:
+        pool._discard_(record or pool._find_(obj), lending)
+        raise
 
 
 _HOOKS = "opener getter retter closer health stats tracer reset".split()
@@ -668,10 +670,11 @@ class Pool(Generic[T]):
             timeout: As for `get`.
 
         Returns:
-            A context manager which gives the object. It is a decorator of functions, too.
+            A context manager which gives the object. It decorates functions, too, apart from coroutine and
+            generator functions, which go on after the call.
         """
         block: _Block[T] = _Block()
-        block.pool, block.timeout, block.record = self, timeout, None
+        block.source, block.timeout, block.fresh = self, timeout, _lending(self, timeout)
         return block
 
     def invalidate(self, obj: T) -> None:
@@ -752,7 +755,7 @@ class Pool(Generic[T]):
     def shutdown(self, delay: float = 0.0, *, grace: float = 0.0) -> None:
         """End the pool: no more objects, waiters are woken with `PoolException`, all objects are closed.
 
-        A second time is harmless, and so is returning an object afterwards.
+        A second time is harmless, and so is returning an object afterwards, which logs a warning.
 
         Args:
             delay: Seconds to wait for the housekeeper to end.
@@ -1598,16 +1601,16 @@ class _Lease:
     closed: int  # if set, a block that enters leaves again; the thread in which the hooks of its end run
     enders: list[Any]  # those who try to end it; the first one does
 
-    def claim(self, ender: Any, block: Any, place: dict[str, Any], thread: int = True) -> bool:
+    def claim(self, ender: Any, entry: Any, place: dict[str, Any], thread: int = True) -> bool:
         """Let a block out; true if the caller has to end the lease, which is then removed from that place."""
-        if block is not None and block.lease is self:  # one step
-            block.lease = None
+        if entry is not None and entry.lease is self:  # one step
+            entry.lease = None
             self.blocks.pop()
         if ender is None:  # the caller only asks
             return not self.blocks and not self.enders
-        if block is None or not self.blocks:
+        if entry is None or not self.blocks:
             self.closed = self.closed or thread
-        if self.closed and (block is None or not self.blocks):  # again: a thread may have entered meanwhile
+        if self.closed and (entry is None or not self.blocks):  # again: a thread may have entered meanwhile
             self.enders.append(ender)
         if not self.enders or self.enders[0] is not ender:
             return False
@@ -1624,20 +1627,20 @@ class _Lease:
         mine = record.lending == self.lending and record.state is not IDLE
         return mine and self.closed == threading.get_ident()
 
-    def end(self, place: dict[str, Any], broken: bool = False, block: Any = None, exc: Any = None) -> None:
+    def end(self, place: dict[str, Any], broken: bool = False, entry: Any = None, exc: Any = None) -> None:
         """Give the object back, or destroy it, unless somebody else does so or other blocks are in it."""
-        pool, record, ender = self.pool, self.record, object() if block is None else block
+        pool, record, ender = self.pool, self.record, object() if entry is None else entry
         try:
             if exc is not None and record.key:
                 broken = pool._breaks_(exc)
             # overridden methods and the hooks of a return find the object still current
-            ends = block is not None and block.state.ends and place is vars(block.state.own["_local"])
+            ends = entry is not None and entry.state.ends and place is vars(entry.state.own["_local"])
             kept = not record.key or (not broken and (pool._retter is not None or pool._reset_ is not None))
             thread = threading.get_ident() if kept else True
-            if not self.claim(None if ends else ender, block, {} if kept else place, thread):
+            if not self.claim(None if ends else ender, entry, {} if kept else place, thread):
                 return
-            if block is not None and ends:
-                _own(block.proxy, "_invalidate_obj" if broken else "_ret_obj")()
+            if ends:
+                _own(entry.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             self.closed = thread
             if (record.lending == self.lending and record.state is LENT) or not record.key:
@@ -1648,14 +1651,14 @@ class _Lease:
             elif record.lending > 0:
                 pool._unexpected_(record.obj)
             if kept:
-                self.claim(ender, block, place)
+                self.claim(ender, entry, place)
         except BaseException:
-            self.abandon(ender, block, place)
+            self.abandon(ender, entry, place)
             raise
 
-    def abandon(self, ender: Any, block: Any, place: dict[str, Any]) -> None:
+    def abandon(self, ender: Any, entry: Any, place: dict[str, Any]) -> None:
         """Give up the object of a draw or an end that was interrupted."""
-        if self.claim(ender, block, place) and self.record.key:
+        if self.claim(ender, entry, place) and self.record.key:
             self.pool._discard_(self.record, self.lending)
 
 
@@ -1670,67 +1673,52 @@ class _ReclaimedLease(_Lease):
             self.end({})
 
 
-class _ProxyBlock(_Decorator, Generic[T]):
-    """What `Proxy._obj` returns: a block that ends the lease of its entry, wherever it is left."""
+class _Entry:
+    """The entry of a block into a lease."""
 
-    __slots__ = ("lease", "obj", "place", "proxy", "state", "timeout")
-    proxy: Proxy[T]
-    state: Any  # the proxy's
-    timeout: float | None
-    obj: T
+    __slots__ = ("lease", "place", "proxy", "state")
     lease: _Lease | None  # while the block is in it
-    place: dict[str, Any]  # where the lease is current
+    place: dict[str, Any]  # where it is current
+    proxy: Any
+    state: Any  # the proxy's
 
-    def _recreate_cm(self) -> _ProxyBlock[T]:
-        return self.proxy._obj(self.timeout)
 
-    def __enter__(self) -> T:
-        if self.lease is not None:
-            raise ProxyException("this block has been entered already")
-        state, slow = self.state, self.state.slow
-        ending: _Lease | None = None  # by another thread
-        try:
-            while True:
-                if slow:
-                    self.obj = _own(self.proxy, "_get_obj")(self.timeout)
-                else:
-                    self.obj = Proxy._draw(self.proxy, state, self.timeout, self, ending)
-                if self.lease is not None:  # that of this draw
-                    return self.obj
-                self.place = place = vars(state.own["_local"])
-                ending, lease = None, place.get("lease")
-                if lease is not None and (slow or lease.record.obj is self.obj):
-                    self.lease = lease  # one step
-                    lease.blocks.append(None)
-                    if not lease.closed:
-                        return self.obj
-                    lease.end(place, False, self)
-                    ending = None if lease.is_returning() else lease
-                if slow or (ending is None and place.get("obj") is self.obj):
-                    return self.obj
-        except BaseException:
-            place = vars(state.own["_local"])
-            if (lease := self.lease or (place.get("lease") if slow else None)) is not None:
-                lease.end(place, False, self)
-            raise
-
-    def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
-        obj, self.obj = self.obj, _NOTHING  # it is not kept alive, and leaving again ends nothing
-        if self.lease is not None:
-            self.lease.end(self.place, False, self, exc)
-        elif obj is not _NOTHING:
-            state = self.state
-            # without a lease: the program keeps the object elsewhere, or there is no pool
-            if (state.slow and state.ends) or vars(state.own["_local"]).get("obj", self) is obj:
-                _own(self.proxy, "_ret_obj")()
-
-    def __del__(self) -> None:
-        try:
-            lease = self.lease
-        except AttributeError:  # `Proxy._obj` was interrupted
-            return
-        if lease is not None and os.getpid() == _process.pid:  # `__exit__` was interrupted
-            self.__exit__(None, None, None)
+def _drawing(proxy: Any, timeout: float | None) -> Generator[Any, Any, None]:
+    """The work of `Proxy._obj`: end the lease of the block's entry, wherever the block is left."""
+    entry = _Entry()
+    entry.proxy, entry.state, entry.lease = proxy, _state_of(proxy), None
+    state = entry.state
+    slow, ending = state.slow, None
+    try:
+        while True:
+            if slow:
+                obj = _own(proxy, "_get_obj")(timeout)
+            else:
+                obj = Proxy._draw(proxy, state, timeout, entry, ending)
+            if entry.lease is not None:  # that of this draw
+                break
+            entry.place = place = vars(state.own["_local"])
+            ending, lease = None, place.get("lease")
+            if lease is not None and (slow or lease.record.obj is obj):
+                entry.lease = lease  # one step
+                lease.blocks.append(None)
+                if not lease.closed:
+                    break
+                lease.end(place, False, entry)
+                ending = None if lease.is_returning() else lease  # otherwise by another thread
+            if slow or (ending is None and place.get("obj") is obj):
+                break
+        exc = yield obj
+        if entry.lease is not None:
+            entry.lease.end(entry.place, False, entry, exc)
+        # without a lease: the program keeps the object elsewhere, or there is no pool
+        elif (state.slow and state.ends) or vars(state.own["_local"]).get("obj", _NOTHING) is obj:
+            _own(proxy, "_ret_obj")()
+    except BaseException:
+        place = vars(state.own["_local"]) if entry.lease is None else entry.place
+        if (lease := entry.lease or (place.get("lease") if slow else None)) is not None:
+            lease.end(place, False, entry)
+        raise
 
 
 class _Made:
@@ -1983,7 +1971,7 @@ class Proxy(_Handle, Generic[T]):
         """Destroy the current object, say a broken connection, instead of giving it back."""
         Proxy._end(self, broken=True)
 
-    def _obj(self, timeout: float | None = None) -> _ProxyBlock[T]:
+    def _obj(self, timeout: float | None = None) -> _Block[T]:
         """Give the current object for a `with` block, and return it at the end of the outermost one.
 
         There, exceptions of the pool's `invalidate_on` destroy it instead.
@@ -1992,11 +1980,11 @@ class Proxy(_Handle, Generic[T]):
             timeout: As for `Pool.get`.
 
         Returns:
-            A context manager which gives the object itself. It is a decorator of functions, too.
+            A context manager which gives the object itself. It decorates functions, too, apart from coroutine
+            and generator functions, which go on after the call.
         """
-        block: _ProxyBlock[T] = _ProxyBlock()
-        block.lease, block.obj, block.proxy = None, _NOTHING, self
-        block.state, block.timeout = _state_of(self), timeout
+        block: _Block[T] = _Block()
+        block.source, block.timeout, block.fresh = self, timeout, _drawing(self, timeout)
         return block
 
     # Forwarding: attributes, and what every object has. The other special methods are in the table below
@@ -2162,7 +2150,7 @@ class Proxy(_Handle, Generic[T]):
             state.numbers, state.counter = [], itertools.count()
             Proxy._shape(self)
 
-    def _draw(self: Any, state: Any, timeout: float | None, block: Any = None, ending: Any = None) -> Any:
+    def _draw(self: Any, state: Any, timeout: float | None, entry: Any = None, ending: Any = None) -> Any:
         """The current object, drawn from the pool or made if there is none; a block enters its lease."""
         own = state.own
         pool, local = own["_pool"], own["_local"]
@@ -2190,7 +2178,7 @@ class Proxy(_Handle, Generic[T]):
                     record.obj = obj
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
-                lease.blocks, lease.closed, lease.enders = ([] if block is None else [None]), False, []
+                lease.blocks, lease.closed, lease.enders = ([] if entry is None else [None]), False, []
                 former, old = None, place
                 if type(local) is _ContextLocal:  # the old place may be shared; nobody sees half of a new one
                     place = {"lease": lease, "obj": obj}
@@ -2200,8 +2188,8 @@ class Proxy(_Handle, Generic[T]):
                     if "lease" in place:  # one step
                         former = place["lease"]
                     place["lease"], place["obj"] = lease, obj
-                if block is not None:
-                    block.place, block.lease = place, lease
+                if entry is not None:
+                    entry.place, entry.lease = place, lease
                 if former is not None and former is not ending:  # `fun`, a hook or a handler has drawn it
                     former.end(old)
             if type(obj) is not state.seen:
@@ -2218,7 +2206,7 @@ class Proxy(_Handle, Generic[T]):
                 raise ProxyException(f"cannot make the object of the proxy: {text}") from exc
             if own["_pool"] is pool or not isinstance(exc, PoolException):
                 raise
-        return Proxy._draw(self, state, timeout, block)  # it has been set anew
+        return Proxy._draw(self, state, timeout, entry)  # it has been set anew
 
     def _see(self: Any, local: Any, obj: Any) -> None:
         """Forward the special methods of that object, or all of them if objects of several classes came."""

@@ -7,7 +7,7 @@ by the call, whose result is dropped. For the jumps, the functions with loops ar
 instruction. An exception is raised at a jump only if the same handler covers the jump and what stands before
 its target, since Python 3.11 and 3.12 look there. Not visited: the ends of calls of classes and of
 `functools.partial`, of which no profiler is told, and (by exceptions) finalizers, from which none gets out,
-and generators that go on. For these, and as a check of all this, the same scenarios meet real signals, at
+and generator expressions. For these, and as a check of all this, the same scenarios meet real signals, at
 random moments.
 """
 
@@ -122,8 +122,8 @@ class Visit:
 
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
-        generator = not self.deed and code.co_flags & inspect.CO_GENERATOR
-        entry = event == "call" and not self.measured and not generator
+        expression = not self.deed and code.co_name == "<genexpr>"
+        entry = event == "call" and not self.measured and not expression
         waits = event == "c_call" and arg.__name__ == "acquire"
         if waits and hasattr(arg.__self__, "_is_owned"):
             waits = not arg.__self__._is_owned()

@@ -47,7 +47,7 @@ def test_block_that_is_being_entered(make_pool: MakePool, factory: Factory) -> N
 
     def enter_again(_: Resource) -> None:
         if next(first, False):
-            with pytest.raises(ppp.PoolException, match="entered already") as caught:
+            with pytest.raises(ppp.PPPException, match="entered already") as caught:
                 block.__enter__()
             raised.append(caught.value)
 
@@ -65,7 +65,7 @@ def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:
     block = pool.obj()
     for _ in range(2):
         with block as lent:
-            with pytest.raises(ppp.PoolException, match="entered already"), block:
+            with pytest.raises(ppp.PPPException, match="entered already"), block:
                 pytest.fail("entered twice")
             assert list(pool._using) == [lent]
         at_rest(pool, factory)

@@ -70,9 +70,18 @@ def test_block_in_use(keep: Keep) -> None:
     proxy = keep(ppp.Proxy(fun=Conn, max_size=2))
     block = proxy._obj()
     for _ in range(2):
-        with block, pytest.raises(ppp.ProxyException, match="entered already"), block:
+        with block, pytest.raises(ppp.PPPException, match="entered already"), block:
             pytest.fail("entered twice")
         assert all_back(proxy)
+
+
+def test_block_dropped_elsewhere(keep: Keep) -> None:
+    """A block that goes in another thread, not being left, takes its object from where it was entered."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1))
+    blocks = [proxy._obj()]
+    blocks[0].__enter__()
+    in_thread(blocks.clear)
+    assert (proxy._has_obj(), all_back(proxy)) == (False, True)
 
 
 class Overriding(ppp.Proxy[Any]):
@@ -90,7 +99,6 @@ def test_block_left_twice(keep: Keep, kind: Any) -> None:
     """Leaving a block once more ends nothing, though the same object was drawn anew; it keeps none alive."""
     proxy = keep(kind(fun=Conn, max_size=1))
     block = proxy._obj()
-    block.__exit__(None, None, None)
     with block as obj:
         pass
     assert proxy._get_obj() is obj
