@@ -352,7 +352,8 @@ def _number(name: str, value: Any, least: float = 0, whole: bool = False) -> Any
         number = int(value) if whole else float(value)
         if number == value and number >= least:  # neither a text nor NaN
             return value if isinstance(value, int) else number
-    raise PoolException(f"{name} must be a {'whole ' * whole}number of at least {least}, not {value!r}")
+    bound = f" of at least {least}" if least > -math.inf else ""
+    raise PoolException(f"{name} must be a {'whole ' * whole}number{bound}, not {value!r}")
 
 
 class Pool(Generic[T]):
@@ -1049,6 +1050,7 @@ class Pool(Generic[T]):
                     self._waiters_.insert(0 if again else waiting, waiter)
                     self._serve_()
                     if waiter.record.state is GONE and not again and 0 < self._max_waiting_ <= waiting:
+                        self._ntimeouts_ += 1
                         facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting_}"
                         raise TooManyRequests(f"{self._label_}: {facts}")
                 if again or waiter.record.state is GONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 from unittest import mock
@@ -99,3 +100,12 @@ def test_one_falsy_object(clock: Clock, thing: object) -> None:
             clock.advance(11.0)
             keep_house(pool)
             assert (closed, asked.called) == ([thing] * round, thing is not None)
+
+
+def test_timeout_that_makes_no_sense(make_pool: MakePool) -> None:
+    """A timeout that is no number is refused by its name and value, and nothing is lent."""
+    pool = make_pool(max_size=1)
+    for timeout in ("1", [1], float("nan")):
+        with pytest.raises(ppp.PoolException, match=re.escape(f"timeout must be a number, not {timeout!r}")):
+            pool.get(timeout)  # type: ignore[arg-type]
+    assert pool.stats()["nusing"] == 0
