@@ -1641,7 +1641,7 @@ class _Lease:
             thread = threading.get_ident() if kept else True
             if not self.claim(None if ends else ender, entry, {} if kept else place, thread):
                 return
-            if ends:
+            if entry is not None and ends:
                 _own(entry.proxy, "_invalidate_obj" if broken else "_ret_obj")()
                 return
             self.closed = thread
