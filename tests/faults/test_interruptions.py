@@ -297,8 +297,7 @@ def test_block_whose_entry_was_interrupted(
     it.give_back()
     block = make(it)
     strike(block.__enter__)
-    if hasattr(block, "steps"):
-        block.__exit__(None, None, None)
+    block.__exit__(None, None, None)
     faults.check_usable(it.pool, account)
 
 

@@ -72,12 +72,12 @@ def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:
 
 
 def test_block_that_was_not_entered(make_pool: MakePool, factory: Factory) -> None:
-    """Leaving a block by hand whose entry failed changes nothing, nor does leaving it twice."""
+    """Leaving a block by hand that was not entered, or in vain, or left already, leaves all as it was."""
     pool = make_pool(max_size=1)
     other, block = pool.obj(), pool.obj(timeout=0)
     with other, pytest.raises(ppp.TimeOut):
         block.__enter__()
-    for each in (block, other):
+    for each in (block, other, pool.obj()):
         each.__exit__(None, None, None)
     at_rest(pool, factory)
 
