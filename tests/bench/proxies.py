@@ -145,5 +145,5 @@ def operations(settings: timing.Settings) -> timing.Table:
                 del supported[key]
         names = {"proxy": proxy, "other": thing()}
         jobs[contender.name] = timing.loops(supported, settings.loop_seconds, **names)
-    table.fill(jobs, settings.loop_rounds)
+    table.fill(jobs, settings.proxy_rounds)
     return table

@@ -160,7 +160,7 @@ def aims(run: Run) -> Iterator[Aim]:
         ("floor", "get and return", 12.0, plain, f"`{FLOOR}`", floor,
          "that queue is a few functions in C, and keeps no account of its objects"),
         ("block", "`with pool.obj()`", 1.7, block, "get and return", plain,
-         "each block is an object that ends its lease even if it is interrupted"),
+         "each block is a generator, so that it ends its lease even if it is interrupted"),
         ("drawn", "`with proxy._obj()`", 3.5, drawn, "get and return", plain,
          "it makes a lease, puts it where it is current, and takes it away again"),
     ):  # fmt: skip

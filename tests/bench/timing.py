@@ -21,7 +21,8 @@ class Settings(NamedTuple):
     """How long each part is measured: rounds, and seconds."""
 
     rounds: int = 9  # of work with threads, new objects or new processes
-    loop_rounds: int = 61  # of work in one thread, which last milliseconds
+    loop_rounds: int = 183  # of get and return in one thread, which last milliseconds
+    proxy_rounds: int = 61  # of the operations of proxies, likewise
     loop_seconds: float = 0.01
     windows: tuple[tuple[int, float, float], ...] = WINDOWS
     creation: float = 0.2
@@ -29,7 +30,7 @@ class Settings(NamedTuple):
     idle: tuple[int, ...] = (5_000, 10_000, 20_000)
 
 
-QUICK = Settings(1, 3, 0.001, ((8, 0.0, 0.02), (40, 0.005, 0.1)), 0.02, (0.015, 0.002), (250, 500))
+QUICK = Settings(1, 3, 3, 0.001, ((8, 0.0, 0.02), (40, 0.005, 0.1)), 0.02, (0.015, 0.002), (250, 500))
 
 
 class Figure(NamedTuple):
