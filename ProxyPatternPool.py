@@ -274,7 +274,7 @@ class _Permits:
 
 
 class _Block(_Decorator, Generic[T]):
-    """What `Pool.obj` and `Proxy._obj` return: the work is done by a generator, as with `contextlib`.
+    """What `Pool.obj` and `Proxy._obj` return, for one use: a generator does the work, as with `contextlib`.
 
     A block that an interruption keeps from being left drops its generator, which Python closes. (A finalizer
     would run for each block, and Python ignores the error of a signal handler that strikes in one.)
@@ -287,25 +287,22 @@ class _Block(_Decorator, Generic[T]):
     fresh: Iterable[T]  # likewise, until the block is entered
 
     def _recreate_cm(self) -> _Block[T]:
-        again = Proxy._obj if issubclass(type(self.source), Proxy) else Pool.obj
-        return again(self.source, self.timeout)
+        method = "obj" if self.steps.__name__ == "_lending" else "_obj"
+        block: _Block[T] = getattr(type(self.source), method)(self.source, self.timeout)
+        return block
 
     def __enter__(self) -> T:
         steps, self.fresh = self.fresh, ()
         for obj in steps:  # faster than `next`, as below
             return obj
-        if self.steps.gi_frame is not None:
-            raise PPPException("this block has been entered already")
-        self.steps = self.fresh = self._recreate_cm().steps  # it is used again
-        return self.__enter__()
+        raise PPPException("this block has been entered already")
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: object) -> None:
         if exc is None:
             for _ in self.steps:
                 pass
         else:
-            with contextlib.suppress(StopIteration):
-                self.steps.send(exc)
+            next(map(self.steps.send, (exc,)), None)  # `StopIteration` is its end
 
 
 def _lending(pool: Pool[T], timeout: float | None) -> Generator[T, Any, None]:
@@ -329,7 +326,8 @@ def _lending(pool: Pool[T], timeout: float | None) -> Generator[T, Any, None]:
         elif record.lending > 0:
             pool._unexpected_(obj)
     except BaseException:
-        pool._discard_(record or pool._find_(obj), lending)
+        if obj is not _NOTHING and os.getpid() == _process.pid:  # in the child of a fork, it is the parent's
+            pool._discard_(record or pool._find_(obj), lending)
         raise
 
 
@@ -1711,6 +1709,7 @@ def _drawing(proxy: Any, timeout: float | None) -> Generator[Any, Any, None]:
                 ending = None if lease.is_returning() else lease  # otherwise by another thread
             if slow or (ending is None and place.get("obj") is obj):
                 break
+        slow = False  # from now on, no lease but that of the entry is ended
         exc = yield obj
         if entry.lease is not None:
             entry.lease.end(entry.place, False, entry, exc)
@@ -1719,7 +1718,8 @@ def _drawing(proxy: Any, timeout: float | None) -> Generator[Any, Any, None]:
             _own(proxy, "_ret_obj")()
     except BaseException:
         place = vars(state.own["_local"]) if entry.lease is None else entry.place
-        if (lease := entry.lease or (place.get("lease") if slow else None)) is not None:
+        lease = entry.lease or (place.get("lease") if slow else None)
+        if lease is not None and os.getpid() == _process.pid:  # in the child of a fork, it is the parent's
             lease.end(place, False, entry)
         raise
 

@@ -55,6 +55,8 @@ def test_reload() -> None:
         old = ppp.Pool("o{}".format, max_size=1, max_use=2, delay=0.01, closer=closed.append, timeout=0.01)
         proxy, lent = ppp.Proxy(fun="p{}".format, max_size=1), old.get()
         class Mine(ppp.Proxy): ...
+        @proxy._obj()
+        def decorated(): return proxy._has_obj()
         drawn = proxy.upper()
         assert importlib.reload(ppp) is ppp
         try:
@@ -74,9 +76,11 @@ def test_reload() -> None:
         proxy.set_fun("q{}".format)
         print(closed, proxy._get_obj(), isinstance(proxy._pool, ppp.Pool))
         print(proxy._scope is ppp.Proxy.Scope.THREAD, Mine(fun="r{}".format).upper())
+        print(decorated())
         old.shutdown(1)
         print(closed, old._nobjs, threading.active_count())
         """
     )
-    lines = ["TimeOut P0 P0", "o0 n0 []", "o1", "['o0'] q0 True", "True R0", "['o0', 'o1'] 0 1"]
+    lines = ["TimeOut P0 P0", "o0 n0 []", "o1", "['o0'] q0 True", "True R0", "True"]
+    lines += ["['o0', 'o1'] 0 1"]
     assert printed.splitlines() == lines

@@ -168,3 +168,27 @@ def test_exit_of_the_child(tmp_path: Path) -> None:
     assert unused == ""
     assert set(re.findall("True|False", used)) == {"False"}, "the child's own"
     assert sorted(parent.splitlines()) == ["close 0-True", "close 1-True"]
+
+
+@pytest.mark.parametrize("kind", ["pool", "proxy"])
+def test_block_of_another_thread(make_pool: MakePool, factory: Factory, spawn: Spawn, kind: str) -> None:
+    """The child drops what other threads keep, first of all: of blocks, no hook is run there."""
+    gate, kept, returned = Gate(shut=True), threading.local(), list[Resource]()
+    hooks: dict[str, Any] = {"max_size": 1, "retter": returned.append, "closer": Resource.close}
+    proxy: Any = ppp.Proxy(fun=factory, min_size=0, **hooks)
+    pool = make_pool(factory, **hooks) if kind == "pool" else proxy._pool
+
+    def hold() -> None:
+        kept.block = pool.obj() if kind == "pool" else proxy._obj()
+        kept.block.__enter__()
+        gate()
+        kept.block.__exit__(None, None, None)
+
+    task = spawn(hold)
+    assert gate.reached.wait(PATIENCE)
+    (thing,) = pool._using
+    assert in_child(lambda: (thing.closings, returned) == (0, [])) == 0
+    gate.go.set()
+    task.result()
+    assert (thing.closings, returned, permits(pool)) == (0, [thing], (1, 1))
+    proxy._pool.shutdown()

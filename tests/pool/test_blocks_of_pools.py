@@ -60,15 +60,16 @@ def test_block_that_is_being_entered(make_pool: MakePool, factory: Factory) -> N
 
 
 def test_block_in_use(make_pool: MakePool, factory: Factory) -> None:
-    """A block can be entered again when it has been left, and not before, which would mix up two lendings."""
+    """A block is for one use: it cannot be entered again, neither within itself nor when it has been left."""
     pool = make_pool(max_size=2)
     block = pool.obj()
-    for _ in range(2):
-        with block as lent:
-            with pytest.raises(ppp.PPPException, match="entered already"), block:
-                pytest.fail("entered twice")
-            assert list(pool._using) == [lent]
-        at_rest(pool, factory)
+    with block as lent:
+        with pytest.raises(ppp.PPPException, match="entered already"), block:
+            pytest.fail("entered twice")
+        assert list(pool._using) == [lent]
+    with pytest.raises(ppp.PPPException, match="entered already"), block:
+        pytest.fail("entered twice")
+    at_rest(pool, factory)
 
 
 def test_block_that_was_not_entered(make_pool: MakePool, factory: Factory) -> None:

@@ -66,13 +66,12 @@ def test_nested_blocks(keep: Keep, factory: Factory) -> None:
 
 
 def test_block_in_use(keep: Keep) -> None:
-    """A block can be entered again when it has been left, and not before."""
+    """A block is for one use: it cannot be entered within itself."""
     proxy = keep(ppp.Proxy(fun=Conn, max_size=2))
     block = proxy._obj()
-    for _ in range(2):
-        with block, pytest.raises(ppp.PPPException, match="entered already"), block:
-            pytest.fail("entered twice")
-        assert all_back(proxy)
+    with block, pytest.raises(ppp.PPPException, match="entered already"), block:
+        pytest.fail("entered twice")
+    assert all_back(proxy)
 
 
 def test_block_dropped_elsewhere(keep: Keep) -> None:
@@ -298,17 +297,33 @@ def test_override_that_gives_something_else(keep: Keep) -> None:
     assert all_back(proxy)
 
 
-def test_block_used_again_after_a_failed_end(keep: Keep) -> None:
-    """A block whose end fails, since the program's own `ret` does, can be entered again."""
-    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
+def test_failed_end_ends_no_other_lease(keep: Keep) -> None:
+    """Where `_get_obj` is overridden, too, a block whose end fails leaves alone what its thread has since."""
+
+    class Asking(ppp.Proxy[Any]):
+        def _get_obj(self, timeout: float | None = None) -> Any:
+            return super()._get_obj(timeout)
+
+    proxy = keep(Asking(fun=Conn, max_size=2, timeout=0))
     block = proxy._obj()
+    in_thread(block.__enter__)
+    mine = proxy._get_obj()
+    failing = mock.patch.object(proxy._pool, "ret", side_effect=OSError("no"))
+    with failing, pytest.raises(OSError, match="no"):
+        block.__exit__(None, None, None)
+    assert (proxy._get_obj() is mine, list(proxy._pool._using)) == (True, [mine])
+
+
+def test_after_a_failed_end(keep: Keep) -> None:
+    """A block whose end fails, since the program's own `ret` does, leaves the next one its object."""
+    proxy = keep(ppp.Proxy(fun=Conn, max_size=1, timeout=0))
     with (
         mock.patch.object(proxy._pool, "ret", side_effect=OSError("no")),
         pytest.raises(OSError, match="no"),
-        block,
+        proxy._obj(),
     ):
         pass
-    with block as conn:
+    with proxy._obj() as conn:
         assert list(proxy._pool._using) == [conn]
     assert all_back(proxy)
 
