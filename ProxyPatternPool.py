@@ -1686,9 +1686,8 @@ class _Entry:
 
 def _drawing(proxy: Any, timeout: float | None) -> Generator[Any, Any, None]:
     """The work of `Proxy._obj`: end the lease of the block's entry, wherever the block is left."""
-    entry = _Entry()
-    entry.proxy, entry.state, entry.lease = proxy, _state_of(proxy), None
-    state = entry.state
+    state, entry = _state_of(proxy), _Entry()
+    entry.proxy, entry.state, entry.lease = proxy, state, None
     slow, ending = state.slow, None
     try:
         while True:
