@@ -159,10 +159,10 @@ class _Record(UseInfo):
 
     __slots__ = tuple("asked expiry key lending newer number obj older state".split())
 
-    def __init__(self) -> None:
+    def __init__(self, obj: Any = _NOTHING) -> None:
         super().__init__()
         self.state = GONE
-        self.obj: Any = _NOTHING
+        self.obj = obj
         self.key = 0  # id(obj): objects are known by identity, never by their own == or hash
         self.number = -1  # given to fun
         self.lending = 0  # how often it was taken: tells one lending from a later one
@@ -280,15 +280,14 @@ class _Block(_Decorator, Generic[T]):
     would run for each block, and Python ignores the error of a signal handler that strikes in one.)
     """
 
-    __slots__ = ("fresh", "source", "steps", "timeout")
-    source: Any  # the pool or proxy
-    timeout: float | None
+    __slots__ = ("fresh", "steps")
     steps: Any  # the generator
     fresh: Iterable[T]  # likewise, until the block is entered
 
     def _recreate_cm(self) -> _Block[T]:
-        method = "obj" if self.steps.__name__ == "_lending" else "_obj"
-        block: _Block[T] = getattr(type(self.source), method)(self.source, self.timeout)
+        block: _Block[T] = type(self)()
+        arguments = inspect.getgeneratorlocals(self.steps).values()
+        block.steps = block.fresh = globals()[self.steps.__name__](*arguments)
         return block
 
     def __enter__(self) -> T:
@@ -313,8 +312,7 @@ def _lending(pool: Pool[T], timeout: float | None) -> Generator[T, Any, None]:
         try:
             record = pool._alive_[id(obj)]
         except KeyError:
-            record = _Record()  # the program has overridden `get`
-            record.obj = obj
+            record = _Record(obj)  # the program has overridden `get`
         lending = record.lending
         exc = yield obj
         # otherwise `ret`, `invalidate` or the kill delay has ended it already
@@ -673,7 +671,6 @@ class Pool(Generic[T]):
             generator functions, which go on after the call.
         """
         block: _Block[T] = _Block()
-        block.source, block.timeout = self, timeout
         block.steps = block.fresh = _lending(self, timeout)
         return block
 
@@ -1654,13 +1651,9 @@ class _Lease:
             if kept:
                 self.claim(ender, entry, place)
         except BaseException:
-            self.abandon(ender, entry, place)
+            if self.claim(ender, entry, place) and record.key:
+                pool._discard_(record, self.lending)
             raise
-
-    def abandon(self, ender: Any, entry: Any, place: dict[str, Any]) -> None:
-        """Give up the object of a draw or an end that was interrupted."""
-        if self.claim(ender, entry, place) and self.record.key:
-            self.pool._discard_(self.record, self.lending)
 
 
 class _ReclaimedLease(_Lease):
@@ -1770,17 +1763,8 @@ class _Signature:
 
 if TYPE_CHECKING:
 
-    class _Handle:
-        def __getattr__(self, name: str) -> Any: ...
-
-        __call__ = __enter__ = __exit__ = __aenter__ = __aexit__ = __len__ = __iter__ = __next__ = _ANY
-        __aiter__ = __anext__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __reversed__ = _ANY
-        __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = _ANY
-        __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _ANY
-        __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _ANY
-        __pow__ = __rpow__ = __divmod__ = __rdivmod__ = __matmul__ = __rmatmul__ = __lshift__ = _ANY
-        __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = __or__ = __ror__ = _ANY
-        __xor__ = __rxor__ = _fast_ = _state_ = _ANY
+    class _Handle(Any):  # type: ignore[misc]  # a proxy is what its object is
+        """To type checkers, a proxy has all attributes and goes wherever its object goes."""
 
 else:
     # `_fast_` is in a base since `super()` is the shortest way to a slot. It is the local that accesses look
@@ -1986,7 +1970,6 @@ class Proxy(_Handle, Generic[T]):
             and generator functions, which go on after the call.
         """
         block: _Block[T] = _Block()
-        block.source, block.timeout = self, timeout
         block.steps = block.fresh = _drawing(self, timeout)
         return block
 
@@ -2177,8 +2160,7 @@ class Proxy(_Handle, Generic[T]):
                     record = None
                     own["_nobjs"] = getattr(pool, "_nobjs", 1)
                 if type(record) is not _Record:  # the pool, or its `get`, is the program's own
-                    record = _Record()
-                    record.obj = obj
+                    record = _Record(obj)
                 lease = state.lease()
                 lease.pool, lease.record, lease.lending = pool, record, record.lending
                 lease.blocks, lease.closed, lease.enders = ([] if entry is None else [None]), False, []
@@ -2200,7 +2182,7 @@ class Proxy(_Handle, Generic[T]):
             return obj
         except BaseException as exc:
             if lease is not None:
-                lease.abandon(_NOTHING, None, place)
+                lease.end(place)
             elif pool is not None and obj is not _NOTHING:
                 with contextlib.suppress(AttributeError):
                     pool._discard_(pool._find_(obj))
@@ -2245,10 +2227,7 @@ class Proxy(_Handle, Generic[T]):
         """Give the current object back, or destroy it."""
         own = _dict_of(self)
         pool, place = own["_pool"], own["_local"].__dict__
-        try:  # the lease first, as it is put there first and removed last
-            lease = place["lease"]
-        except KeyError:
-            lease = None
+        lease = place.get("lease")  # first, as it is put there first and removed last
         obj = place.get("obj", _NOTHING)
         if pool is not None and obj is not _NOTHING:
             if lease is None or lease.record.obj is not obj:  # the program has put it there
@@ -2476,7 +2455,6 @@ _FORWARDED: dict[str, Any] = {
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
     "__mro_entries__": _binary(lambda obj, bases: types.resolve_bases((_unwrapped(obj),))),
-    "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
 for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
     _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
@@ -2498,7 +2476,7 @@ def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
     # `obj + proxy`: the left operand may refuse a proxy, where it takes an object of its own class
     names |= {f"__r{name[2:]}" for name in names} & _ALL_NAMES
     if issubclass(type(obj), type):
-        names |= {"__mro_entries__", "__prepare__"}
+        names.add("__mro_entries__")
         if hasattr(obj, "__class_getitem__"):
             names.add("__getitem__")
     return frozenset(names)

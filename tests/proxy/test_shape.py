@@ -141,7 +141,7 @@ class Upper(ppp.Proxy[Any]):
     def __len__(self) -> int:
         return super().__len__() + 100  # type: ignore[no-any-return]
 
-    def __iadd__(self, other: object) -> Any:  # type: ignore[misc]
+    def __iadd__(self, other: object) -> Any:
         return f"own {other}"
 
 

@@ -76,6 +76,13 @@ assert_type(proxy._get_obj(), sqlite3.Connection)
 with proxy._obj() as mine:
     assert_type(mine, sqlite3.Connection)
 proxy.execute("SELECT 1")
+
+
+def show(connection: sqlite3.Connection) -> None:
+    print(connection.total_changes)
+
+
+show(proxy)  # it goes wherever its object goes
 proxy._ret_obj()
 proxy._set_obj(None)
 

@@ -31,6 +31,5 @@ ppp.Pool(connect, max_sise=4)  # wrong
 text: str = pool.get()  # wrong
 pool.get("soon")  # wrong
 pool.ret("connection")  # wrong
-pool.ret(proxy)  # wrong
 pool.obj().close()  # wrong
 number: int = proxy._get_obj()  # wrong
