@@ -57,21 +57,8 @@ else:
     # without a `__dict__`, which would make blocks slower
     _Decorator = type("_Decorator", (), {"__slots__": (), "__call__": contextlib.ContextDecorator.__call__})
 
-__all__ = [
-    "FunHook",
-    "HealthHook",
-    "PPPException",
-    "Pool",
-    "PoolException",
-    "PoolHook",
-    "Proxy",
-    "ProxyException",
-    "ProxyUnset",
-    "StatsHook",
-    "TimeOut",
-    "TooManyRequests",
-    "TraceHook",
-]
+__all__ = ["FunHook", "HealthHook", "PPPException", "Pool", "PoolException", "PoolHook", "Proxy"]
+__all__ += ["ProxyException", "ProxyUnset", "StatsHook", "TimeOut", "TooManyRequests", "TraceHook"]
 __version__ = "12.0.0"
 
 log = logging.getLogger("ppp")
@@ -130,9 +117,8 @@ _ALIVE = (IDLE, *_IN_HAND)
 
 _clock = time.monotonic  # the hot path saves a lookup
 _EPOCH = time.time() - _clock()  # what `_now()` adds to the clock
-# these two survive a reload of the module, as does `_process` below
-_NOTHING: Any = globals().get("_NOTHING", object())  # in a record, before there is an object
-_FAILED: Any = globals().get("_FAILED", object())  # stands for the result of a hook that raised
+# no object yet, or no result of a hook, which raised; it survives a reload, as does `_process` below
+_NOTHING: Any = globals().get("_NOTHING", object())
 
 _is_main_interpreter: Callable[[], bool] = getattr(_thread, "_is_main_interpreter", lambda: True)  # 3.13
 # the pool whose `_new` a `get` or `_fill` is running here, and the records made by it so far
@@ -257,9 +243,8 @@ class _Todel(_Objects):
 class _Uses(Mapping[Any, UseInfo], _Objects):
     """A live view from the objects of a pool, by identity, to how they were used."""
 
-    def __getitem__(self, obj: Any) -> UseInfo:
-        record: UseInfo = self._pool._alive_[id(obj)]
-        return record
+    def __getitem__(self, obj: Any) -> Any:
+        return self._pool._alive_[id(obj)]
 
 
 class _Permits:
@@ -607,7 +592,7 @@ class Pool(Generic[T]):
             obj: T = record.obj
             return obj
         except BaseException:
-            self._discard_(record, lending)
+            self._discard_(record or _NO_RECORD, lending)
             raise
 
     def ret(self, obj: T) -> None:
@@ -803,9 +788,8 @@ class Pool(Generic[T]):
     def __delete__(self, instance: Any = None) -> None:
         """Close every object now and keep the pool; of an instance, delete what shadows the pool."""
         if instance is not None:
-            if self._attribute_ not in vars(instance):
+            if vars(instance).pop(self._attribute_, _NOTHING) is _NOTHING:
                 raise AttributeError(self._attribute_)
-            del vars(instance)[self._attribute_]
             return
         for record in self._records_():
             record.expiry = -math.inf  # what the pool itself is busy with goes afterwards
@@ -979,17 +963,16 @@ class Pool(Generic[T]):
         self._hk_last = now
         warn, kill = self._max_using_delay_warn or math.inf, self._max_using_delay_kill or math.inf
         held = self._records_((LENT,))
-        late = [(r, r.lending, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
+        late = [(r, r.asked, age) for r in held if (age := now - r.last_get) >= min(warn, kill)]
         if late:
             ages = [age for _, _, age in late]
             facts = len(late), sum(ages) / len(ages), sum(age >= kill for age in ages)
             self._tell_(log.warning, "long running objects: %d (%.3f seconds, %d to kill)", *facts)
             self._evict_(LENT, lambda record: now - record.last_get >= kill, "_nkilled")
-        for record, lending, age in late:
-            asked, obj = record.asked, record.obj
-            if asked is not None and record.lending == lending:
+        for record, asked, age in late:
+            if asked is not None and record.asked is asked:  # otherwise it has been lent again
                 record.asked = None
-                held_by = (self._text_(obj), age, *asked)
+                held_by = (self._text_(record.obj), age, *asked)
                 self._tell_(log.warning, "%s held for %.3f seconds by thread %s, from %s:%d", *held_by)
         self._evict_(IDLE, lambda record: now >= record.expiry > -math.inf, "_nexpired_")
         idle = self._max_avail_delay or math.inf
@@ -1032,7 +1015,7 @@ class Pool(Generic[T]):
         limit = self._timeout if timeout is None else timeout
         limit = math.inf if limit is None else max(0.0, limit)
         deadline = begin + limit
-        vain, waiter = None, _Waiter()
+        vain, waiter = _NO_RECORD, _Waiter()
         try:
             while True:
                 if again and limit and self._now() >= deadline:  # hooks took all the time
@@ -1161,7 +1144,7 @@ class Pool(Generic[T]):
         failed = False
         if not broken:
             self._run_(self._retter, "exception in retter", record.obj)
-            failed = self._run_(self._reset_, "exception in reset", record.obj) is _FAILED
+            failed = self._run_(self._reset_, "exception in reset", record.obj) is _NOTHING
         now = self._now()
         with self._lock:
             if record.state is RETURNING:
@@ -1192,7 +1175,7 @@ class Pool(Generic[T]):
         verdict = self._run_(lambda obj: bool(self._health(obj)), "health check error", record.obj)
         with self._lock:
             self._nhealth += 1
-            self._hc_errors += verdict is _FAILED
+            self._hc_errors += verdict is _NOTHING
             self._bad_health += verdict is False
             if verdict is not True:
                 record.expiry = -math.inf
@@ -1249,71 +1232,60 @@ class Pool(Generic[T]):
             for record in reversed(records):
                 each.callback(self._del, record.obj)
 
-    def _discard_(self, record: _Record | None, lending: int | None = None) -> None:
+    def _discard_(self, record: _Record, lending: int | None = None) -> None:
         """Give up the permit or object that this thread was interrupted with, in that lending or any."""
-        if record is not None:
-            with self._lock:
-                if record.state is RESERVED and record.obj is not _NOTHING:
-                    self._register_(record)
-                if record.state in _IN_HAND:
-                    self._doom_(record, lending)
-                self._serve_()
-            if record.state is RESERVED:
-                self._forget_(record)
-            elif record.state is DOOMED:
-                self._out(record.obj)
+        with self._lock:
+            if record.state is RESERVED and record.obj is not _NOTHING:
+                self._register_(record)
+            if record.state in _IN_HAND:
+                self._doom_(record, lending)
+            self._serve_()
+        if record.state is RESERVED:
+            self._forget_(record)
+        elif record.state is DOOMED:
+            self._out(record.obj)
         self._empty()
 
     def _forget_(self, record: _Record) -> None:
         """Free the permit of a reservation, or of an object that has been destroyed."""
         with self._lock:
             if record.state is not GONE:
-                if record.key in self._closing_:
-                    del self._closing_[record.key]
                 record.state = GONE
                 self._size_ -= 1
-                if record.obj is _NOTHING and record.number >= 0:
+                if record.obj is not _NOTHING:
+                    del self._closing_[record.key]
+                elif record.number >= 0:
                     self._numbers_.append(record.number)
             self._serve_()
         if self._shutdown and self._size_ == 0:
             self._all_back_.ring()
 
-    def _forked_(self) -> None:
-        """Start anew in the child of a fork; the parent's objects are neither used, closed nor dropped."""
-        records = [*self._alive_.values(), *self._closing_.values()]
-        for record in records:
-            record.state, record.lending = GONE, 0
-            self._inherited_.add(record.key)
-        _process.parents.append(records)
-        self._begin_(self._shutdown)
-
     def _start_housekeeper_(self, usual: Callable[..., None] = _houseKeeping) -> None:
         """Start the housekeeper's thread, once; it runs `_houseKeeping` if the program has its own."""
         if self._housekeeper is not None or self._delay <= 0 or not self._ahead_ or self._shutdown:
             return
-        work: Any = functools.partial(usual, weakref.proxy(self))
-        if "_houseKeeping" in vars(self) or type(self)._houseKeeping is not usual:
-            work = self._houseKeeping  # the program's own
-        started = _Waiter()
+        work: Any = self._houseKeeping
+        if getattr(work, "__func__", None) is usual:  # otherwise it is the program's own
+            work = functools.partial(usual, weakref.proxy(self))
+        started, thread = _Waiter(), None
 
         def run() -> None:
             started.ring()
             work()
 
-        thread: threading.Thread | None = None
         try:
-            thread = threading.Thread(target=run, name=f"{self._name_} housekeeper", daemon=True)
             with self._lock:
                 if self._housekeeper is not None:
                     return
-                self._housekeeper = thread
+                name = f"{self._name_} housekeeper"
+                thread = self._housekeeper = threading.Thread(target=run, name=name, daemon=True)
             # another thread starts it: an interrupted start may leave a lock of `threading` held
             start = _thread.start_new_thread if _is_main_interpreter() else lambda start, _: start()
             start(thread.start, ())
             started.wait(10.0)
             self._tell_(log.info, "housekeeper %s running every %s seconds", thread.name, self._delay)
         except BaseException as exc:
-            if thread is not None and self._housekeeper is thread and not thread.is_alive():
+            if thread is not None and not thread.is_alive():
                 self._housekeeper = None  # the next creation tries again
             # too many threads, the interpreter is about to end, or it is a subinterpreter without daemons
             if not isinstance(exc, RuntimeError):
@@ -1323,14 +1295,14 @@ class Pool(Generic[T]):
     # Foreign code
 
     def _run_(self, hook: _Function | None, what: str, obj: T, closing: _Record | None = None) -> Any:
-        """Run a hook on an object; if it raises, log that and return `_FAILED`."""
+        """Run a hook on an object; if it raises, log that and return `_NOTHING`."""
         try:
             if closing is not None:
                 closing.state = CLOSED  # from now on it is not closed again, whatever interrupts this
             return hook(obj) if hook is not None else None
         except Exception as exc:
             self._tell_(log.error, "%s: %s", what, exc, exc_info=True)
-            return _FAILED
+            return _NOTHING
 
     def _tell_(self, how: Callable[..., None], text: str, *facts: Any, **options: Any) -> None:
         how("%s: " + text, self._label_, *facts, stacklevel=2, **options)
@@ -1339,7 +1311,7 @@ class Pool(Generic[T]):
         """Describe an object in a message: by the tracer, never by `str`, which may show a secret."""
         tracer = None if id(obj) in self._inherited_ else self._tracer
         text = self._run_(tracer, complaint, obj)
-        return f"{type(obj).__name__} at {id(obj):#x}" if tracer is None or text is _FAILED else str(text)
+        return f"{type(obj).__name__} at {id(obj):#x}" if tracer is None or text is _NOTHING else str(text)
 
     def _unexpected_(self, obj: T) -> None:
         text = self._text_(obj, "exception in tracer on unexpected returned object")
@@ -1362,10 +1334,8 @@ class Pool(Generic[T]):
     def _breaks_(self, exc: Any) -> bool:
         """Whether the error that leaves a block, or one in its group, is among `invalidate_on`."""
         on = self._invalidate_on_
-        if not on or isinstance(exc, on):
-            return bool(on)
         grouped = any(base.__name__ == "BaseExceptionGroup" for base in type(exc).__mro__)  # on 3.10, too
-        return grouped and exc.subgroup(on) is not None
+        return isinstance(exc, on) or (grouped and exc.subgroup(on) is not None)
 
     # Looking
 
@@ -1486,10 +1456,15 @@ def _living(things: weakref.WeakValueDictionary[Any, Any]) -> list[Any]:
 
 
 def _after_fork() -> None:
-    """Let every pool and proxy start anew in the child."""
+    """Let every pool and proxy start anew in the child; its parent's objects are left alone, and kept."""
     _process.pid, _process.lock, _process.arrivals = os.getpid(), _Lock(), _Lock()
     for pool in _living(_process.pools):
-        pool._forked_()
+        records = [*pool._alive_.values(), *pool._closing_.values()]
+        for record in records:
+            record.state, record.lending = GONE, 0
+            pool._inherited_.add(record.key)
+        _process.parents.append(records)
+        pool._begin_(pool._shutdown)
     for proxy in _living(_process.proxies):
         Proxy._begin_anew(proxy)
 
