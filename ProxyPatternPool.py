@@ -1018,22 +1018,21 @@ class Pool(Generic[T]):
         vain, waiter = _NO_RECORD, _Waiter()
         try:
             while True:
-                if again and limit and self._now() >= deadline:  # hooks took all the time
-                    raise self._timed_out_(limit)
                 vain, waiter = waiter.record, _Waiter()
+                late = again and limit > 0 and self._now() >= deadline  # hooks took all the time
                 with self._lock:
-                    if self._shutdown:
-                        raise PoolException(f"{self._label_}: Pool is shutting down")
-                    waiting = len(self._waiters_)
-                    # at the front, if the object before was no good
-                    self._waiters_.insert(0 if again else waiting, waiter)
-                    self._serve_()
-                    if waiter.record.state is GONE and not again and 0 < self._max_waiting_ <= waiting:
+                    shut, waiting = self._shutdown, len(self._waiters_)
+                    if not (again or shut) and 0 < self._max_waiting_ <= waiting:  # so nothing is free
                         self._ntimeouts_ += 1
                         facts = f"{waiting} are waiting already, max_waiting is {self._max_waiting_}"
                         raise TooManyRequests(f"{self._label_}: {facts}")
+                    if not (late or shut):  # at the front, if the object before was no good
+                        self._waiters_.insert(0 if again else waiting, waiter)
+                        self._serve_()
                 if again or waiter.record.state is GONE:
                     self._discard_(vain)  # it holds a permit until it is destroyed
+                if shut:  # an error leaves with nothing in its hands, since a signal may strike on the way
+                    raise PoolException(f"{self._label_}: Pool is shutting down")
                 self._wait_(waiter, limit, deadline)
                 record = waiter.record  # if the pool was shut down, neither object nor permit
                 if record.state is RESERVED and self._size_ <= self._limit_:  # otherwise the pool has shrunk
@@ -1064,17 +1063,15 @@ class Pool(Generic[T]):
         with self._lock:
             self._nwaits_ += waits
             self._wait_time_ += waited
-            if not served and waiter in self._waiters_:  # otherwise its turn has just come
-                self._waiters_.remove(waiter)
-                raise self._timed_out_(limit)
+            # its turn, or the end of the pool, may have come as the time was over
+            if not served and waiter.record.state is GONE and not self._shutdown:
+                if waiter in self._waiters_:
+                    self._waiters_.remove(waiter)
+                self._ntimeouts_ += 1
+                facts = f"{_Permits(self)._in_use} of {self._max_size} in use, {len(self._waiters_)} waiting"
+                raise TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
         if _process.ending and threading.current_thread() is not threading.main_thread():
             time.sleep(1.0)  # the error of a daemon thread would only disturb the end of the process
-
-    def _timed_out_(self, limit: float) -> TimeOut:
-        with self._lock:
-            self._ntimeouts_ += 1
-            facts = f"{_Permits(self)._in_use} of {self._max_size} in use, {len(self._waiters_)} waiting"
-        return TimeOut(f"{self._label_}: sem timeout after {limit} s ({facts})")
 
     def _make_(self, reserved: _Record, failure: str) -> _Record:
         """Run `_new` with a reserved permit; the object is for our caller alone."""

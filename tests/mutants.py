@@ -130,7 +130,7 @@ MUTANTS: list[Mutant] = [
     Mutant("Pool._obtain_", "who was served in vain goes to the front", "0 if again else waiting", "waiting",
            "pool/test_waiting.py::test_served_in_vain"),
     Mutant("Pool._wait_", "what comes as the time is over is taken",
-           "if not served and waiter in self._waiters_: self._waiters_.remove(waiter)", "if not served:",
+           "not served and waiter.record.state is GONE", "not served",
            "faults/test_interleavings.py::test_turn_that_comes_as_the_time_is_over"),
     Mutant("Pool._wait_", "who waits does not hold the lock", "left > 0 and self._lock._is_owned()", "False",
            "pool/test_waiting.py::test_waiting_with_the_lock_in_hand"),

@@ -7,6 +7,7 @@ C, so that an exception strikes the pool's code and not the test's accounts.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import operator
 import random
@@ -444,6 +445,31 @@ def test_interrupted_waiter_leaves_all_to_the_next(
     visit(lambda: use(pool))
     over.set()
     task.result()
+    faults.check_usable(pool, account)
+
+
+@by_both
+@pytest.mark.parametrize("what", ["refused", "too many"])
+@struck
+def test_interrupted_on_the_way_out(
+    strike: Strike, account: Account, spawn: Spawn, what: str, strikes: Strikes
+) -> None:
+    """An error of `get` that is interrupted on its way out leaves nothing in hand and nobody in the queue."""
+    refuse: Any = functools.partial(operator.is_, None)
+    pool = make(account, max_size=1, max_waiting=1, check_after_idle=0.0, health=refuse, delay=HOUR)
+    held = pool.get() if what == "too many" else None
+    waiter = None if held is None else spawn(pool.get, faults.PATIENCE)
+    waiting(pool, int(held is not None))
+
+    def work() -> None:
+        with suppress(ppp.TimeOut), pool.obj(timeout=1e-9):
+            pass
+
+    strike(work)
+    pool._health = None
+    if waiter is not None:
+        pool.ret(held)
+        pool.ret(waiter.result())
     faults.check_usable(pool, account)
 
 
