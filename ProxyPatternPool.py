@@ -42,7 +42,7 @@ import time
 import types
 import warnings
 import weakref
-from collections import ChainMap, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -265,14 +265,15 @@ class _Block(_Decorator, Generic[T]):
     would run for each block, and Python ignores the error of a signal handler that strikes in one.)
     """
 
-    __slots__ = ("fresh", "steps")
+    __slots__ = ("fresh", "source", "steps", "timeout")
+    source: Any  # the pool or proxy
+    timeout: float | None
     steps: Any  # the generator
     fresh: Iterable[T]  # likewise, until the block is entered
 
     def _recreate_cm(self) -> _Block[T]:
-        block: _Block[T] = type(self)()
-        arguments = inspect.getgeneratorlocals(self.steps).values()
-        block.steps = block.fresh = globals()[self.steps.__name__](*arguments)
+        method = "obj" if self.steps.__name__ == "_lending" else "_obj"
+        block: _Block[T] = getattr(type(self.source), method)(self.source, self.timeout)
         return block
 
     def __enter__(self) -> T:
@@ -656,6 +657,7 @@ class Pool(Generic[T]):
             generator functions, which go on after the call.
         """
         block: _Block[T] = _Block()
+        block.source, block.timeout = self, timeout
         block.steps = block.fresh = _lending(self, timeout)
         return block
 
@@ -1710,7 +1712,9 @@ class _Made:
 class _State:
     """What a proxy knows of itself, beside its plain attributes."""
 
-    __slots__ = "asking building ends given key lease lock making numbers own seen slow".split()
+    __slots__ = (
+        "asking building counter ends given key lease lock making numbers own seen slow theirs".split()
+    )
 
     def __init__(self, own: dict[str, Any]) -> None:
         own |= {"_fun": None, "_pool": None, "_local": None, "_pool_max_size": 0, "_pool_kwargs": {}}
@@ -1787,7 +1791,7 @@ class Proxy(_Handle, Generic[T]):
 
     __slots__ = ()
     __signature__ = _Signature()
-    __own: ClassVar[set[str]]
+    __own: ClassVar[frozenset[str]]
     __annotated: ClassVar[set[str]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> typing_extensions.Self:
@@ -1936,6 +1940,7 @@ class Proxy(_Handle, Generic[T]):
             and generator functions, which go on after the call.
         """
         block: _Block[T] = _Block()
+        block.source, block.timeout = self, timeout
         block.steps = block.fresh = _drawing(self, timeout)
         return block
 
@@ -1962,12 +1967,23 @@ class Proxy(_Handle, Generic[T]):
                 if hasattr(obj, name):
                     setattr(obj, name, value)
                     return
-        Proxy._change(self, setattr, object.__setattr__, name, value)
+        target = Proxy._target(self, name)
+        if target is _NOTHING:
+            _own_names.add(name)
+            object.__setattr__(self, name, value)
+            Proxy._shape(self)
+        else:
+            setattr(target, name, value)
 
     def __delattr__(self, name: str) -> None:
-        if Proxy._is_unset(self):
-            getattr(self, name)  # or `ProxyUnset`
-        Proxy._change(self, delattr, object.__delattr__, name)
+        target = Proxy._target(self, name)
+        if target is not _NOTHING:
+            delattr(target, name)
+        elif Proxy._is_unset(self) and name not in type(self).__own and name not in _dict_of(self):
+            raise ProxyUnset(f"the proxy is not set yet, and has no {name!r}")
+        else:
+            object.__delattr__(self, name)
+            Proxy._shape(self)
 
     def __repr__(self) -> str:
         obj, fun = Proxy._look(self), _dict_of(self)["_fun"]
@@ -1995,9 +2011,10 @@ class Proxy(_Handle, Generic[T]):
         return *start, cls.__getstate__(self) or None, None, None, cls.__setstate__
 
     def __getstate__(self) -> Any:
-        return {name: value for name, value in _dict_of(self).items() if name not in _PROXY_OWN}
+        return {name: value for name, value in _dict_of(self).items() if name not in _KEPT}
 
     def __setstate__(self, state: Any) -> None:
+        _own_names.update(state)
         _dict_of(self).update(state)
         Proxy._shape(self)
 
@@ -2005,44 +2022,49 @@ class Proxy(_Handle, Generic[T]):
 
     def _made_class(self: Any, names: frozenset[str]) -> Any:
         """The class for proxies of this class of the program that forward those special methods."""
-        cls: Any = vars(type(self)).get("_Proxy__program", type(self))
+        program = vars(type(self)).get("_Proxy__program", type(self))
         prefix = _state_of(self).given["set_name"]
-        setters = {f"{prefix}{end}": getattr(cls, f"_set{end}") for end in ("", "_obj", "_fun") if prefix}
-        made = vars(cls).get("_Proxy__made", {})
+        setters = {f"{prefix}{end}": getattr(program, f"_set{end}") for end in ("", "_obj", "_fun") if prefix}
+        if "_Proxy__made" not in vars(program):
+            program._Proxy__made = {}
         key = names, *setters.items()
-        if key not in made:
-            bases = [base for base in cls.__mro__ if base not in Proxy.__mro__]
-            found: Any = ChainMap(*[dict(vars(base)) for base in bases])
-            # without the names that every class statement adds
-            own = {*_PROXY_OWN, *setters, *found} - {*vars(Proxy.Local), *vars(_Handle), "__annotations__"}
+        if key not in program._Proxy__made:
+            bases = [base for base in reversed(program.__mro__) if base not in Proxy.__mro__]
+            found = {name: value for base in bases for name, value in vars(base).items()}
+            annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
+            declared = found.keys() - _MADE_BY_CLASS
             kinds = {kind.__name__ for value in found.values() for kind in type(value).__mro__}
             if "cached_property" in kinds:  # that of functools, Django or werkzeug keeps its value there
-                own.add("__dict__")
-            annotated = {name for base in bases for name in inspect.get_annotations(base, **_FORMAT)}
-            members = {"_Proxy__program": cls, "_Proxy__own": own, "_Proxy__annotated": annotated}
-            members |= {name: getattr(cls, name) for name in ("__doc__", "__module__", "__qualname__")}
-            wanted = names | found.keys()  # those of the program may use the object's by `super()`
-            methods = {name: method for name, method in _FORWARDED.items() if name in wanted} | setters
+                declared.add("__dict__")
+            own = _PROXY_OWN | declared | setters.keys()
+            _own_names.update(own, annotated)
+            members = {name: setter for name, setter in setters.items() if name not in declared}
+            members |= {name: getattr(program, name) for name in ("__doc__", "__module__", "__qualname__")}
+            members |= {"_Proxy__program": program, "_Proxy__own": own, "_Proxy__declared": declared}
+            members["_Proxy__annotated"] = annotated
+            methods = {name: method for name, method in _FORWARDED.items() if name in names}
+            if "__getattr__" in declared:
+                methods["__getattr__"] = _any(getattr)  # for `super()` in that of the program
             forwards = type("Forwards", (), {"__slots__": (), "__hash__": None, **methods})
-            made[key] = type(cls)(cls.__name__, (_Made, cls, forwards), {"__slots__": (), **members})
-            cls._Proxy__made = made
-        return made[key]
+            made = type(program)(program.__name__, (_Made, program, forwards), {"__slots__": (), **members})
+            program._Proxy__made[key] = made
+        return program._Proxy__made[key]
 
     def _shape(self: Any, names: frozenset[str] | None = None) -> None:
         """Forward those special methods from now on; accesses go the fast way, or by overridden methods."""
         own, state = _dict_of(self), _state_of(self)
         if names is not None:
             object.__setattr__(self, "__class__", Proxy._made_class(self, names))
-        _own_names.update(own, type(self).__own, type(self).__annotated)
-        # overridden in a class of the program, or patched on one or on this proxy
-        theirs = {name for name in _METHODS if name in own or _found(type(self), name) is not _METHODS[name]}
-        state.slow = state.building or "_get_obj" in theirs or "__getattr__" in type(self).__own
+        theirs = state.theirs | (own.keys() & _METHODS.keys())
+        state.slow = state.building or "_get_obj" in theirs or "__getattr__" in type(self)._Proxy__declared
         state.ends = not theirs.isdisjoint(("_ret_obj", "_invalidate_obj"))  # blocks end by these methods
         object.__setattr__(self, "_fast_", Proxy.Local() if state.slow else own["_local"])
 
     def _become(self, obj: Any, fun: Any, pool: Pool[Any] | None = None) -> Proxy[T]:
         """Stand for that object or function from now on, with a new local; retire a former pool."""
         own, state = _dict_of(self), _state_of(self)
+        # overridden in a class of the program, or patched on one
+        state.theirs = {name for name in _METHODS if _found(type(self), name) is not _METHODS[name]}
         if own["_fun"] is None and not own.get("_nobjs"):
             state.given["scope"] = own.get("_scope", Proxy.Scope.AUTO)  # the program may have assigned it
         scope = state.given["scope"] if obj is None else Proxy.Scope.SHARED
@@ -2053,8 +2075,7 @@ class Proxy(_Handle, Generic[T]):
             local.obj = obj
         seen = type(obj) if obj is not None else fun if isinstance(fun, type) else None
         names, size, nobjs = _special_names(obj, seen), own["_pool_max_size"], int(obj is not None)
-        numbers: Any = [], itertools.count()  # of which `fun` has failed, and new ones
-        unused = pool  # the new pool until it is this proxy's, then the former one
+        unused = pool  # the new pool until it is the proxy's, then the former one
         try:
             if fun is not None and pool is None and size is not None and scope is not Proxy.Scope.SHARED:
                 pool = unused = Pool(fun, max_size=size, **own["_pool_kwargs"])
@@ -2062,9 +2083,10 @@ class Proxy(_Handle, Generic[T]):
                 # one step; the former local is dropped after the lock is released
                 unused, _replaced = own["_pool"], own["_local"]
                 own["_fun"], own["_pool"], own["_scope"], own["_local"] = fun, pool, scope, local
-                own["_nobjs"], state.seen, state.key, state.numbers = nobjs, seen, key, numbers
+                own["_nobjs"], state.seen, state.key = nobjs, seen, key
+                state.numbers, state.counter = [], itertools.count()
                 Proxy._shape(self, names)  # with the lock: a draw may learn more
-            getattr(unused, "_retire_", bool)()  # `bool` does nothing: none, or the program's own
+            getattr(unused, "_retire_", bool)()  # `bool` does nothing, if there is none or it is not ours
         except BaseException:
             if own["_local"] is local:
                 Proxy._shape(self, names)
@@ -2079,7 +2101,7 @@ class Proxy(_Handle, Generic[T]):
         _process.parents.append(own["_local"])
         if own["_fun"] is not None:
             own["_local"], own["_nobjs"] = _new_local(own["_scope"]), 0
-            state.numbers = [], itertools.count()
+            state.numbers, state.counter = [], itertools.count()
             Proxy._shape(self)
 
     def _draw(self: Any, state: Any, timeout: float | None, entry: Any = None, ending: Any = None) -> Any:
@@ -2149,18 +2171,18 @@ class Proxy(_Handle, Generic[T]):
     @staticmethod
     def _make(own: dict[str, Any], state: Any, local: Any) -> Any:
         """Make the current object without a pool, with a unique number."""
-        fun, (failed, fresh) = own["_fun"], state.numbers
+        fun, numbers, counter = own["_fun"], state.numbers, state.counter
         making = state.making if own["_scope"] is Proxy.Scope.SHARED else _Lock()
         if making._is_owned():
             raise ProxyException("the object of the proxy is needed to make it")
         with making:  # under SHARED, everybody waits for the one object
             if not hasattr(local, "obj"):
                 with state.lock:
-                    number = failed.pop() if failed else next(fresh)
+                    number = numbers.pop() if numbers else next(counter)
                 try:
                     obj = fun(number)
                 except BaseException:
-                    failed.append(number)
+                    numbers.append(number)
                     raise
                 local.obj = obj
                 with state.lock:
@@ -2182,19 +2204,12 @@ class Proxy(_Handle, Generic[T]):
             if lease is not None:
                 lease.end(place, broken)
 
-    def _look(self: Any, default: Any = _NOTHING, name: str = "") -> Any:
-        """The current object, or the default; it is drawn for that name, if it will have it."""
+    def _look(self: Any, default: Any = _NOTHING) -> Any:
+        """The current object, or the default if it would have to be drawn."""
         obj = vars(_dict_of(self)["_local"]).get("obj", _NOTHING)
-        if obj is not _NOTHING and not _state_of(self).slow:
-            return obj
-        known = obj is not _NOTHING or (name and Proxy._will_have(self, name))
-        return _current(self) if known else default
-
-    def _will_have(self, name: str) -> bool:
-        """Whether the object to be drawn has that attribute, as far as is known; none of its code is run."""
-        for made in getattr(_dict_of(self)["_pool"], "_uses", ()):
-            return inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
-        return _found(_state_of(self).seen, name) is not _NOTHING
+        if obj is _NOTHING:
+            return default
+        return _current(self) if _state_of(self).slow else obj
 
     def _is_unset(self: Any) -> bool:
         return _dict_of(self)["_fun"] is None and not Proxy._has_obj(self)
@@ -2205,34 +2220,37 @@ class Proxy(_Handle, Generic[T]):
     def _absent(self: Any, name: str) -> Any:
         """An attribute that the fast way does not find: the object is missing, or methods are overridden."""
         special = name.startswith("__") and name.endswith("__")
-        if special and _found(type(self), name) is not _NOTHING and not Proxy._has_obj(self):
+        obj = Proxy._look(self)
+        if obj is _NOTHING and special and _found(type(self), name) is not _NOTHING:
             return _own(self, name)
-        if not special and "__getattr__" in type(self).__own:
-            raise AttributeError(name)  # so that Python calls it
         probed = special or f"{name}=".startswith(_PROBES)
-        obj = Proxy._look(self, name=name) if probed else _current(self)
-        if obj is _NOTHING:
+        if obj is _NOTHING and probed and not Proxy._will_have(self, name):
             raise ProxyUnset(f"the proxy has no object yet, and looking for {name!r} draws none")
-        return getattr(obj, name)
+        if not special and "__getattr__" in type(self)._Proxy__declared:
+            raise AttributeError(name)  # so that Python calls it
+        return getattr(_current(self) if obj is _NOTHING else obj, name)
 
-    def _change(self, change: _Function, change_own: _Function, name: str, *value: Any) -> None:
-        """Assign or delete an attribute: the object's if the object has it, else the proxy's own."""
-        own, state, me, obj = _dict_of(self), _state_of(self), threading.get_ident(), _NOTHING
+    def _target(self, name: str) -> Any:
+        """What an assignment or deletion of that name is for: the object, or `_NOTHING` for the proxy."""
+        own, state = _dict_of(self), _state_of(self)
         if state.building or name in own or name in type(self).__own or name in type(self).__annotated:
-            pass  # it is the proxy's own
-        elif me in state.asking:  # the program's own `_get_obj` assigns as well
-            obj = vars(own["_local"]).get("obj", _NOTHING)
-        else:
-            state.asking.add(me)
+            return _NOTHING
+        obj, me = vars(own["_local"]).get("obj", _NOTHING), threading.get_ident()
+        if obj is _NOTHING:
+            return _current(self) if Proxy._will_have(self, name) else _NOTHING
+        if state.slow and me not in state.asking:
             try:
-                obj = Proxy._look(self, name=name)
+                state.asking.add(me)
+                obj = _current(self)  # the program's own method may assign as well
             finally:
                 state.asking.discard(me)
-        if obj is not _NOTHING and (_found(type(obj), name) is not _NOTHING or hasattr(obj, name)):
-            change(obj, name, *value)
-        else:
-            change_own(self, name, *value)
-            Proxy._shape(self)
+        return obj if hasattr(obj, name) or _found(type(obj), name) is not _NOTHING else _NOTHING
+
+    def _will_have(self, name: str) -> bool:
+        """Whether the object to be drawn has that attribute, as far as is known; none of its code is run."""
+        for made in getattr(_dict_of(self)["_pool"], "_uses", ()):
+            return inspect.getattr_static(made, name, _NOTHING) is not _NOTHING
+        return _found(_state_of(self).seen, name) is not _NOTHING
 
 
 _own: _Function = object.__getattribute__
@@ -2241,14 +2259,16 @@ _fast_of: _Function = _Handle._fast_.__get__
 _state_of: _Function = _Handle._state_.__get__
 _dict_of: Callable[[Any], dict[str, Any]] = vars(_Handle)["__dict__"].__get__
 
-_PROXY_OWN = frozenset(
-    """_fun _scope _local _pool _pool_max_size _pool_kwargs _nobjs Scope Local __orig_class__ __signature__
-    _set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj
-    __copy__ __deepcopy__ __reduce__ __reduce_ex__ __mro_entries__""".split()
+_KEPT = frozenset("_fun _scope _local _pool _pool_max_size _pool_kwargs _nobjs __orig_class__".split())
+_PROXY_OWN = _KEPT | frozenset(
+    """_set _set_obj _set_fun _set_pool _get_obj _has_obj _ret_obj _invalidate_obj _obj Scope Local
+    __copy__ __deepcopy__ __reduce__ __reduce_ex__ __mro_entries__ __signature__""".split()
 )
 # the own names of all proxies: any other is the object's; survives a reload of the module
 _own_names: set[str] = globals().get("_own_names", set())
 _METHODS = {name: vars(Proxy)[name] for name in ("_get_obj", "_ret_obj", "_invalidate_obj")}
+# names that every class statement adds
+_MADE_BY_CLASS = {*vars(Proxy.Local), *vars(_Handle), "__annotations__", "__init__", "__new__"}
 # annotations are evaluated on demand; this format allows those that cannot be
 _FORMAT: dict[str, Any] = {"format": 3} if sys.version_info >= (3, 14) else {}
 
@@ -2263,8 +2283,8 @@ _PROBES = tuple(
 def _found(cls: type | None, name: str) -> Any:
     """What a class, if it is known, defines by that name for its instances, as it is; or `_NOTHING`."""
     for base in getattr(cls, "__mro__", ()):
-        if name in base.__dict__:
-            return base.__dict__[name]
+        if name in vars(base):
+            return vars(base)[name]
     return _NOTHING
 
 
@@ -2312,6 +2332,10 @@ def _any(operation: _Function, find: _Function = _current) -> _Function:
     return lambda self, /, *args, **kwargs: operation(find(self), *args, **kwargs)
 
 
+def _reflected(operation: _Function) -> _Function:
+    return _binary(lambda obj, other: operation(other, obj))
+
+
 def _in_place(operation: _Function) -> _Function:
     def method(self: Any, other: Any) -> Any:
         obj = _current(self)
@@ -2326,7 +2350,7 @@ def _called(self: Any) -> Any:
     try:
         return _fast_of(self).obj
     except AttributeError:  # only the call draws, not looking the method up
-        return functools.partial(lambda proxy, /, *args, **kwargs: _current(proxy)(*args, **kwargs), self)
+        return functools.partial(_any(lambda obj, /, *args, **kwargs: obj(*args, **kwargs)), self)
 
 
 def _by_name(name: str) -> _Function:
@@ -2334,8 +2358,8 @@ def _by_name(name: str) -> _Function:
         method = _found(type(obj), name)
         if method is _NOTHING:
             raise TypeError(f"{type(obj).__name__!r} object has no {name}")
-        bind = getattr(type(method), "__get__", lambda method, *_: method)
-        return bind(method, obj, type(obj))(*args)
+        bind = getattr(type(method), "__get__", None)
+        return (method if bind is None else bind(method, obj, type(obj)))(*args)
 
     return call
 
@@ -2385,28 +2409,29 @@ _FORWARDED: dict[str, Any] = {
     "__trunc__": _unary(math.trunc),
     "__floor__": _unary(math.floor),
     "__ceil__": _unary(math.ceil),
+    "__neg__": _unary(operator.neg),
+    "__pos__": _unary(operator.pos),
+    "__abs__": _unary(abs),
+    "__invert__": _unary(operator.invert),
     "__pow__": _any(lambda obj, *args: pow(obj, *map(_unwrapped, args))),  # with a modulus, not reflected
     "__rpow__": _any(lambda obj, other, *mod: pow(other, obj, *mod)),
     "__ipow__": _in_place(operator.ipow),
     "__divmod__": _binary(divmod),
-    "__rdivmod__": _binary(lambda obj, other: divmod(other, obj)),
+    "__rdivmod__": _reflected(divmod),
     "__instancecheck__": _binary(lambda obj, instance: isinstance(instance, obj)),
     "__subclasscheck__": _binary(lambda obj, subclass: issubclass(subclass, obj)),
-    "__getattr__": _any(getattr),  # only beneath that of a subclass
     "__mro_entries__": _binary(lambda obj, bases: types.resolve_bases((_unwrapped(obj),))),
+    "__prepare__": _any(lambda obj, /, *args, **kwargs: obj.__prepare__(*args, **kwargs)),
 }
-for _stem in "neg pos abs invert".split():
-    _FORWARDED[f"__{_stem}__"] = _unary(getattr(operator, f"__{_stem}__"))
 for _stem in "add sub mul matmul truediv floordiv mod lshift rshift and or xor".split():
-    _operation = getattr(operator, f"__{_stem}__")
-    _FORWARDED[f"__{_stem}__"] = _binary(_operation)
-    _FORWARDED[f"__r{_stem}__"] = _binary(lambda obj, other, operation=_operation: operation(other, obj))
+    _FORWARDED[f"__{_stem}__"] = _binary(getattr(operator, f"__{_stem}__"))
+    _FORWARDED[f"__r{_stem}__"] = _reflected(getattr(operator, f"__{_stem}__"))
     _FORWARDED[f"__i{_stem}__"] = _in_place(getattr(operator, f"__i{_stem}__"))
 # "%s" % proxy: `str` must see a sequence or a mapping
 _FORWARDED["__mod__"] = _binary(lambda obj, other: obj % _unwrapped(other))
 for _name in "__bool__ __str__ __format__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__".split():
     setattr(Proxy, _name, _FORWARDED.pop(_name))  # every object has it
-_ALL_NAMES = frozenset(_FORWARDED) - {"__getattr__"}
+_ALL_NAMES = frozenset(_FORWARDED)
 
 
 def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
@@ -2418,7 +2443,7 @@ def _special_names(obj: Any, cls: type | None) -> frozenset[str]:
     # `obj + proxy`: the left operand may refuse a proxy, where it takes an object of its own class
     names |= {f"__r{name[2:]}" for name in names} & _ALL_NAMES
     if issubclass(type(obj), type):
-        names.add("__mro_entries__")
+        names |= {"__mro_entries__", "__prepare__"}
         if hasattr(obj, "__class_getitem__"):
             names.add("__getitem__")
     return frozenset(names)

@@ -36,3 +36,28 @@ ALL += [*WAITING, f"{TESTS}/proxy/test_scopes.py::test_local_changed_by_hand"]
 def test_greenlets(kind: str, early: str, tests: list[str]) -> None:
     """In a patched program, where threads are greenlets, these have, keep, return and wait for objects so."""
     run_well(early + PATCHED, kind, *tests, PYTHONPATH=str(TESTS), PYTEST_ADDOPTS="")
+
+
+UNPATCHED = """
+import gevent
+import ProxyPatternPool as ppp
+
+class Conn:
+    autocommit = 0
+    def __init__(self, number):
+        gevent.sleep(0.01)  # connects
+
+def work(value):
+    db.autocommit = value
+    seen.append((value, db._get_obj().autocommit))
+
+for scope in "GEVENT", "VERSATILE":
+    db, seen = ppp.Proxy(fun=Conn, scope=ppp.Proxy.Scope[scope], max_size=3, min_size=0), []
+    gevent.joinall([gevent.spawn(work, value) for value in (1, 2, 3)])
+    assert sorted(seen) == [(1, 1), (2, 2), (3, 3)], seen
+"""
+
+
+def test_assignments_in_greenlets() -> None:
+    """In a program that is not patched, greenlets that connect at once to assign each reach their object."""
+    run_well(UNPATCHED)

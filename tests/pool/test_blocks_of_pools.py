@@ -105,6 +105,27 @@ def test_decorator(make_pool: MakePool, factory: Factory) -> None:
         at_rest(pool, factory)
 
 
+class Counted(ppp.Pool[Resource]):
+    """Counts its blocks."""
+
+    blocks = 0
+
+    def obj(self, timeout: float | None = None) -> Any:
+        self.blocks += 1
+        return super().obj(timeout)
+
+
+def test_decorator_that_is_a_block_as_well(factory: Factory) -> None:
+    """A block decorates also while it is entered and when it was left, by the program's own `obj`."""
+    with Counted(factory, 3) as pool:
+        block = pool.obj(timeout=0)
+        work = block(lambda: len(pool._using))
+        with block:
+            assert work() == 2
+        assert (work(), block(work)(), pool.blocks) == (1, 2, 5)
+        at_rest(pool, factory)
+
+
 @pytest.mark.parametrize("hooks", [{}, {"retter": Resource.take_back}], ids=["bare", "retter"])
 @pytest.mark.parametrize("error", [None, ConnectionError])
 @pytest.mark.parametrize("how", ["ret", "invalidate", "shutdown"])

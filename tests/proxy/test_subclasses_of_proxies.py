@@ -263,3 +263,49 @@ def test_another_of_its_own_class() -> None:
             assert (isinstance(other, Reference), other.label, other._get_obj()) == (True, "two", obj)
             assert (callable(other), hasattr(other, "__len__")) == (obj is print, obj is not print)
     assert type(ppp.Proxy[Any]("text"))(3) + 1 == 4
+
+
+class Session(ppp.Proxy[Any]):
+    """Has a `with` of its own where the object has none, and a property that can be deleted, not read."""
+
+    ended = False
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+
+    def __enter__(self) -> Any:
+        return super().__enter__() if hasattr(super(), "__enter__") else "own"
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    @property
+    def token(self) -> object:
+        raise RuntimeError("not to be read")
+
+    @token.deleter
+    def token(self) -> None:
+        self.ended = True
+
+
+def test_super_looks_at_what_the_object_has() -> None:
+    """In a subclass, `super()` has the special methods of the object's class, and no others."""
+    with Session(obj=object()) as entered:
+        assert entered == "own"
+    with Session(obj=mock.MagicMock()) as entered:
+        assert entered != "own"
+
+
+def test_deletion_runs_no_getter() -> None:
+    """To delete an attribute of its own, an unset proxy does not read it."""
+    session = Session()
+    del session.token
+    assert session.ended
+
+
+def test_constructor_of_a_proxied_class() -> None:
+    """`__init__` is that of a proxied class, for classes derived from it, also where a subclass has one."""
+    model = Session(obj=Conn)
+    conn = object.__new__(Conn)
+    model.__init__(conn, 3)  # type: ignore[misc]
+    assert conn.number == 3
