@@ -116,7 +116,7 @@ MUTANTS: list[Mutant] = [
            "pool/test_rounds.py::test_wall_clock"),
     # The account of permits, and the queue
     Mutant("Pool._serve_", "no more permits than the limit", "or self._size_ < self._limit_", "or True",
-           "pool/test_waiting.py::test_time_out"),
+           "pool/test_waiting.py::test_max_waiting"),
     Mutant("Pool._dispose_", "a permit is free only after the closer",
            "self._destroy(record.obj) self._forget_(record)",
            "obj = record.obj; self._forget_(record); self._destroy(obj)",
