@@ -243,8 +243,9 @@ class _Todel(_Objects):
 class _Uses(Mapping[Any, UseInfo], _Objects):
     """A live view from the objects of a pool, by identity, to how they were used."""
 
-    def __getitem__(self, obj: Any) -> Any:
-        return self._pool._alive_[id(obj)]
+    def __getitem__(self, obj: Any) -> UseInfo:
+        record: UseInfo = self._pool._alive_[id(obj)]
+        return record
 
 
 class _Permits:
