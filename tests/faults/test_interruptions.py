@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -362,6 +363,31 @@ def test_guest_ends_the_wait_of_its_own_thread(
     late.join()
 
 
+class Elsewhere(ppp.Proxy[Any]):
+    """Gives another object than the one that it draws."""
+
+    def _get_obj(self, timeout: float | None = None) -> Any:
+        super()._get_obj(timeout)
+        return self.other
+
+    def __init__(self, **parameters: Any) -> None:
+        self.other = SimpleNamespace(note=0)
+        super().__init__(**parameters)
+
+
+@by_both
+@struck
+def test_interrupted_assignment(strike: Strike, account: Account, strikes: Strikes) -> None:
+    """After an interrupted assignment, the next one goes where the program's own `_get_obj` says, too."""
+    proxy = Elsewhere(fun=account.fun, max_size=1, closer=account.closer)
+    proxy._get_obj()
+    strike(lambda: setattr(proxy, "note", 1))
+    proxy.note = 2
+    proxy._ret_obj()
+    proxy._pool.shutdown()
+    assert proxy.other.note == 2
+
+
 @pytest.mark.untraced
 def test_finalizer_uses_the_pool(account: Account) -> None:
     """A finalizer run by the garbage collector in the midst of the library's code may use the pool."""
@@ -449,7 +475,7 @@ def test_interrupted_waiter_leaves_all_to_the_next(
 
 
 @by_both
-@pytest.mark.parametrize("what", ["refused", "too many"])
+@pytest.mark.parametrize("what", ["refused", "too many", "shut down"])
 @struck
 def test_interrupted_on_the_way_out(
     strike: Strike, account: Account, spawn: Spawn, what: str, strikes: Strikes
@@ -457,12 +483,15 @@ def test_interrupted_on_the_way_out(
     """An error of `get` that is interrupted on its way out leaves nothing in hand and nobody in the queue."""
     refuse: Any = functools.partial(operator.is_, None)
     pool = make(account, max_size=1, max_waiting=1, check_after_idle=0.0, health=refuse, delay=HOUR)
+    if what == "shut down":
+        pool._health = lambda _: pool.shutdown()  # and refuses
+    expected = ppp.PoolException if what == "shut down" else ppp.TimeOut
     held = pool.get() if what == "too many" else None
     waiter = None if held is None else spawn(pool.get, faults.PATIENCE)
     waiting(pool, int(held is not None))
 
     def work() -> None:
-        with suppress(ppp.TimeOut), pool.obj(timeout=1e-9):
+        with suppress(expected), pool.obj(timeout=1e-9):
             pass
 
     strike(work)
